@@ -1,0 +1,105 @@
+"""The core of replayt: explicit workflows whose every event is logged and can be replayed."""
+
+from replayt_core._approvals import resolve
+from replayt_core._fold import Approval, RunState, apply, fold, new_state
+from replayt_core._graph import Finding, mermaid
+from replayt_core._recovery import workflow_changes
+from replayt_core._session import RunResult
+from replayt_core._summary import RunSummary, apply_summary, summarize
+from replayt_core.context import RunContext
+from replayt_core.errors import (
+    ApprovalConflictError,
+    ApprovalNotFoundError,
+    ApprovalPending,
+    ConflictError,
+    ContextInUseError,
+    ContextSchemaError,
+    DamagedLogError,
+    DefinitionError,
+    DeterminismError,
+    InvalidRunIdError,
+    LLMError,
+    LLMErrorKind,
+    MaxStepsError,
+    NotJSONError,
+    NotReplayableError,
+    NotServableError,
+    RefusedError,
+    ReplaytError,
+    RunEndedError,
+    RunExistsError,
+    RunFailed,
+    RunLockedError,
+    RunNotFoundError,
+    StoreError,
+    StoreURLError,
+    StoreWriteError,
+    ToolError,
+    TransitionError,
+    WorkflowChangedError,
+)
+from replayt_core.events import DECISION_POINTS, LOG_SCHEMA, Event, is_decision_point
+from replayt_core.memory import MemoryStore
+from replayt_core.redaction import LogMode, scrub_tokens
+from replayt_core.run_ids import check_run_id
+from replayt_core.runner import Runner
+from replayt_core.tools import tool
+from replayt_core.workflow import RetryPolicy, Workflow
+
+__all__ = [
+    "DECISION_POINTS",
+    "LOG_SCHEMA",
+    "Approval",
+    "ApprovalConflictError",
+    "ApprovalNotFoundError",
+    "ApprovalPending",
+    "ConflictError",
+    "ContextInUseError",
+    "ContextSchemaError",
+    "DamagedLogError",
+    "DefinitionError",
+    "DeterminismError",
+    "Event",
+    "Finding",
+    "InvalidRunIdError",
+    "LLMError",
+    "LLMErrorKind",
+    "LogMode",
+    "MaxStepsError",
+    "MemoryStore",
+    "NotJSONError",
+    "NotReplayableError",
+    "NotServableError",
+    "RefusedError",
+    "ReplaytError",
+    "RetryPolicy",
+    "RunContext",
+    "RunEndedError",
+    "RunExistsError",
+    "RunFailed",
+    "RunLockedError",
+    "RunNotFoundError",
+    "RunResult",
+    "RunState",
+    "RunSummary",
+    "Runner",
+    "StoreError",
+    "StoreURLError",
+    "StoreWriteError",
+    "ToolError",
+    "TransitionError",
+    "Workflow",
+    "WorkflowChangedError",
+    "apply",
+    "apply_summary",
+    "check_run_id",
+    "fold",
+    "is_decision_point",
+    "mermaid",
+    "new_state",
+    "resolve",
+    "scrub_tokens",
+    "summarize",
+    "tool",
+    "workflow_changes",
+]

@@ -1,0 +1,127 @@
+"""One attempt: what `ctx`, `ctx.llm` and `ctx.tools` share while a handler runs."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from replayt_core._context_data import ContextData
+from replayt_core._fold import RunState
+from replayt_core._journal import Journal
+from replayt_core._llm_source import LLMSource
+from replayt_core._log_writer import LogWriter
+from replayt_core._outcome import AskedApproval, OutcomeUnknown
+from replayt_core.errors import ContextInUseError
+from replayt_core.events import Because
+from replayt_core.ports.system import Clock
+from replayt_core.redaction import LogMode
+from replayt_core.workflow import Workflow
+
+
+class OutcomeUnknownSignal(BaseException):
+    """Unwinds a handler whose recorded tool call has no result and may not be made again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What a run needs from outside, the same for all its attempts."""
+
+    workflow: Workflow
+    writer: LogWriter
+    mode: LogMode
+    llm: LLMSource
+    clock: Clock
+
+
+class Attempt:
+    """The open attempt: its journal, its copy of the context, and what it has looked at."""
+
+    def __init__(self, services: Services, journal: Journal) -> None:
+        state = services.writer.state
+        self.services = services
+        self.journal = journal
+        self.state: RunState = state
+        self.data = ContextData(state.context)
+        self.reason: str | None = None
+        self.pause: AskedApproval | OutcomeUnknown | None = None
+        self.pause_signal: BaseException | None = None
+        self.tool: str | None = None
+        self.tool_key: str | None = None
+        self.closed = False
+        self._thread = threading.get_ident()
+        self._looked: dict[tuple[str, str, int | None], Because] = {}
+        self._tool_uses: dict[str, int] = {}
+
+    def require_open(self, what: str, *, in_tool: bool = False) -> None:
+        """Raises where using `what` could not be replayed."""
+        if self.closed:
+            raise ContextInUseError(
+                f"{what}: step {self.state.state!r} is over; keep no ctx beyond its handler"
+            )
+        if self.pause_signal is not None:
+            raise self.pause_signal
+        if threading.get_ident() != self._thread:
+            raise ContextInUseError(
+                f"{what}: called from another thread than the handler's; its order could not be "
+                "replayed"
+            )
+        if self.tool is not None and not in_tool:
+            raise ContextInUseError(
+                f"{what}: used inside the tool {self.tool!r}; a served result does not run the "
+                "tool's body, so do this in the handler"
+            )
+
+    def look(self, kind: Any, name: str, seq: int | None) -> None:
+        """Remember that the handler looked at something: the provenance of its move."""
+        self._looked.setdefault((kind, name, seq), {"read": kind, "name": name, "seq": seq})
+
+    def look_at_key(self, key: str) -> None:
+        """Remember a read of the context; what the attempt wrote itself is no reason."""
+        if self.data.is_own(key):
+            return
+        seq = self.state.written_by.get(key)
+        self.look("input" if seq == 1 and key in self.state.inputs else "context", key, seq)
+
+    @property
+    def because(self) -> list[Because]:
+        """Everything the attempt has looked at, in order."""
+        return list(self._looked.values())
+
+    def transition_reason(self) -> str:
+        """What `ctx.because` said, or a sentence made of what was looked at."""
+        if self.reason is not None:
+            return self.reason
+        if not self._looked:
+            return "unconditional"
+        return "after " + ", ".join(f"{kind} {name}" for kind, name, _ in self._looked)
+
+    def idempotency_key(self) -> str:
+        """The key of this visit; inside a tool body that of this use of the tool."""
+        return self.tool_key or hash_parts(self.state.run_id, self.state.state, self.state.visit)
+
+    def enter_tool(self, name: str, arguments: Any) -> None:
+        """The body of a tool starts: `ctx` becomes read-only, and the key is that of the call."""
+        use = hash_parts(name, arguments)
+        count = self._tool_uses.get(use, 0) + 1
+        self._tool_uses[use] = count
+        state = self.state
+        self.tool = name
+        self.tool_key = hash_parts(state.run_id, state.state, state.visit, name, arguments, count)
+
+    def count_tool_use(self, name: str, arguments: Any) -> None:
+        """A served call counts too: the next equal call has the same key as it had live."""
+        use = hash_parts(name, arguments)
+        self._tool_uses[use] = self._tool_uses.get(use, 0) + 1
+
+    def leave_tool(self) -> None:
+        """The body of the tool is over."""
+        self.tool = self.tool_key = None
+
+
+def hash_parts(*parts: Any) -> str:
+    """SHA-256 over parts as a JSON array, so that no two lists of parts run into one text."""
+    return hashlib.sha256(to_json(list(parts))).hexdigest()

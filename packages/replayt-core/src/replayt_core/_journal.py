@@ -1,0 +1,174 @@
+"""The journal of one attempt: every effect goes through it, live or served from the log.
+
+Calls are numbered in the order they start. A recorded call is served to the same attempt only,
+and only when the handler asks for the same thing; anything else is a `DeterminismError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic_core import to_json
+
+from replayt_core._log_writer import LogWriter
+from replayt_core.errors import DeterminismError
+from replayt_core.events import Draft, Event, Payload
+
+CallKind = Literal["llm", "tool"]
+Effect = tuple[int, str, Payload]
+
+
+@dataclass(slots=True)
+class RecordedCall:
+    """A call that the log holds: its request, and its end where it has one.
+
+    `output` is the validated output (or its failure) of a model call.
+    """
+
+    call: int
+    kind: CallKind
+    seq: int
+    request: Payload
+    response: Payload | None = None
+    output: tuple[str, Payload] | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the log holds what the call returned."""
+        if self.response is None:
+            return False
+        needs_output = self.kind == "llm" and self.request.get("schema_name") is not None
+        return not (needs_output and self.response.get("ok") and self.output is None)
+
+    @property
+    def servable(self) -> bool:
+        """Whether a finished call's reply was kept: text is, in mode `full` only."""
+        if self.kind == "tool" or self.output is not None or self.response is None:
+            return True
+        return not self.response.get("ok") or "content" in self.response.get("reply", {})
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """What a person said of a tool call with an unknown outcome."""
+
+    action: Literal["retry", "result", "fail"]
+    value: Any = None
+
+
+class Journal:
+    """Numbers the calls of an attempt, serves those that the log holds, writes the others."""
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        effects: Sequence[Effect] = (),
+        answers: Mapping[int, CallAnswer] | None = None,
+    ) -> None:
+        self._writer = writer
+        self._recorded = recorded_calls(effects)
+        self._notes = [(seq, payload) for seq, kind, payload in effects if kind == "step_note"]
+        self._next_note = 0
+        self.answers = answers or {}
+        self.calls = 0
+        self.served = 0
+        self.divergence: DeterminismError | None = None
+
+    def next_call(self, kind: CallKind, asked: Payload) -> tuple[int, RecordedCall | None]:
+        """The number of the call that starts now, and its record where the log has one.
+
+        Raises `DeterminismError` when the log has another call at this place.
+        """
+        self.calls += 1
+        recorded = self._recorded.get(self.calls)
+        if recorded is None:
+            return self.calls, None
+        now = describe_call(kind, asked)
+        then = describe_call(recorded.kind, recorded.request)
+        if fingerprint(kind, asked) != fingerprint(recorded.kind, recorded.request):
+            self.diverge(f"call {self.calls} is not the recorded one", then, now, recorded.seq)
+        if recorded.finished:
+            self.served += 1
+        return self.calls, recorded
+
+    def diverge(self, message: str, recorded: str, now: str, seq: int | None) -> None:
+        """Raise, and remember: a handler that swallows the error does not get away with it."""
+        state = self._writer.state
+        where = f"run {state.run_id}, state {state.state!r}"
+        self.divergence = DeterminismError(
+            f"{where}: {message}", recorded=recorded, now=now, seq=seq
+        )
+        raise self.divergence
+
+    def append(self, *drafts: Draft) -> list[Event]:
+        """Write events of this attempt."""
+        return self._writer.append(drafts)
+
+    def note(self, payload: Payload) -> None:
+        """Write a note, or find it in the log."""
+        if self._next_note < len(self._notes):
+            seq, recorded = self._notes[self._next_note]
+            self._next_note += 1
+            if to_json(recorded) != self._writer.scrubber.encode(payload)[0]:
+                self.diverge("a note differs", _short(recorded), _short(payload), seq)
+            return
+        self._next_note += 1
+        self.append(Draft("step_note", payload))
+
+    def unserved(self) -> RecordedCall | None:
+        """The first recorded call that the handler has not asked for, or None."""
+        return self._recorded.get(self.calls + 1)
+
+
+def recorded_calls(effects: Sequence[Effect]) -> dict[int, RecordedCall]:
+    """The calls among an attempt's effects, by number; a request written again starts anew."""
+    calls: dict[int, RecordedCall] = {}
+    for seq, kind, payload in effects:
+        number = payload.get("call")
+        if not isinstance(number, int):
+            continue
+        if kind in ("llm_request", "tool_call"):
+            call_kind: CallKind = "llm" if kind == "llm_request" else "tool"
+            calls[number] = RecordedCall(number, call_kind, seq, payload)
+        elif number in calls:
+            if kind in ("llm_response", "tool_result"):
+                calls[number].response = payload
+            elif kind in ("structured_output", "structured_output_failed"):
+                calls[number].output = (kind, payload)
+    return calls
+
+
+def fingerprint(kind: CallKind, asked: Payload) -> object:
+    """What the handler asked, and nothing that environment or libraries filled in."""
+    if kind == "tool":
+        return kind, asked.get("name"), to_json(_sorted(asked.get("arguments")))
+    messages = [(item.get("role"), item.get("sha256")) for item in asked.get("messages", ())]
+    overrides = to_json(_sorted(asked.get("overrides") or {}))
+    return kind, messages, overrides, asked.get("schema_name")
+
+
+def describe_call(kind: CallKind, asked: Payload) -> str:
+    """A call in one line, for the error that names both."""
+    if kind == "tool":
+        return f"tool {asked.get('name')} {_short(asked.get('arguments'))}"
+    messages = ", ".join(
+        f"{item.get('role')} {item.get('bytes')} B {str(item.get('sha256'))[:12]}"
+        for item in asked.get("messages", ())
+    )
+    schema = asked.get("schema_name")
+    settings = asked.get("overrides") or {}
+    asks = f"llm {schema or 'text'} [{messages}]"
+    return f"{asks} with {_short(settings)}" if settings else asks
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def _short(value: Any, limit: int = 300) -> str:
+    text = to_json(value).decode()
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -1,0 +1,150 @@
+"""Whether and how a run is taken up: decided from its state before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from replayt_core._fold import Pause, RunState
+from replayt_core._graph import reachable
+from replayt_core._journal import CallAnswer, recorded_calls
+from replayt_core._machine import MAX_RECOVERIES
+from replayt_core._outcome import Resumed
+from replayt_core.errors import (
+    DamagedLogError,
+    NotServableError,
+    RefusedError,
+    RunEndedError,
+    WorkflowChangedError,
+)
+from replayt_core.workflow import Workflow
+
+Edges = set[tuple[str, str]]
+
+
+def plan_resume(
+    workflow: Workflow,
+    state: RunState,
+    *,
+    answers: Mapping[int, CallAnswer] | None = None,
+    allow_changed: bool = False,
+) -> Resumed | None:
+    """How to take the run up; None where it still waits for a person.
+
+    Raises a `RefusedError` (nothing is written, no handler runs) where it must not be taken up.
+    """
+    if not state.chained:
+        raise RefusedError(
+            f"run {state.run_id} was written by an older release (its log is unchained); it can be "
+            "shown, not resumed"
+        )
+    if state.phase == "ended":
+        raise RunEndedError(f"run {state.run_id} is {state.summary.status}; it is never run again")
+    if state.problems:
+        seq, problem = state.problems[0]
+        raise DamagedLogError(
+            f"run {state.run_id}: event {seq} does not fit its log: {problem}",
+            run_id=state.run_id,
+            where=f"event {seq}",
+        )
+    overrides: dict[str, Any] = {}
+    changes = workflow_changes(workflow, state)
+    if changes:
+        if not allow_changed:
+            raise WorkflowChangedError(
+                f"run {state.run_id}: the workflow is not the one that was recorded: "
+                + "; ".join(changes)
+                + "; use the recorded one, or --allow-changed"
+            )
+        overrides["allow_changed"] = changes
+    if state.pause is not None:
+        return _after_pause(state, state.pause, answers or {}, overrides)
+    restart = _needs_restart(state)
+    if restart:
+        overrides["restarted"] = restart
+    return Resumed(
+        reason="interrupted",
+        overrides=overrides,
+        restart=bool(restart),
+        give_up=state.recoveries >= MAX_RECOVERIES,
+    )
+
+
+def _after_pause(
+    state: RunState, pause: Pause, answers: Mapping[int, CallAnswer], overrides: dict[str, Any]
+) -> Resumed | None:
+    if pause.call is not None:
+        answer = answers.get(pause.call)
+        if answer is None:
+            return None
+        said = {"action": answer.action}
+        if answer.action != "retry":
+            said["value"] = answer.value
+        overrides["calls"] = {str(pause.call): said}
+        return Resumed(reason="call_answered", overrides=overrides)
+    approval = state.approvals.get(pause.request_seq or 0)
+    if approval is None or approval.open:
+        return None
+    routed = (approval.on_approve if approval.approved else approval.on_reject) is not None
+    restart = "" if routed else _needs_restart(state)
+    if restart:
+        overrides["restarted"] = restart
+    return Resumed(
+        reason="approval",
+        overrides=overrides,
+        applies=approval.request_seq,
+        restart=bool(restart),
+    )
+
+
+def _needs_restart(state: RunState) -> str:
+    """Why the state has to begin anew as its next attempt; empty where its calls can be served.
+
+    Raises `NotServableError` where beginning anew would repeat tool calls.
+    """
+    calls = recorded_calls(state.effects)
+    lost = [call for call in calls.values() if call.finished and not call.servable]
+    if not lost:
+        return ""
+    names = ", ".join(str(call.seq) for call in lost)
+    mode = state.summary.log_mode
+    if any(call.kind == "tool" for call in calls.values()):
+        raise NotServableError(
+            f"run {state.run_id}: the replies of the text calls at seq {names} were not kept (log "
+            f"mode {mode}), and state {state.state!r} has called tools; it cannot go on from "
+            "the log without repeating them"
+        )
+    return f"the replies of the text calls at seq {names} were not kept (log mode {mode})"
+
+
+def workflow_changes(workflow: Workflow, state: RunState) -> list[str]:
+    """What differs between the workflow and the recorded one, where it still matters.
+
+    Name, version, and the graph over the states reachable from where the run stands.
+    """
+    changes = []
+    summary = state.summary
+    for what, recorded, now in (
+        ("name", summary.workflow_name, workflow.name),
+        ("version", summary.workflow_version, workflow.version),
+    ):
+        if recorded != now:
+            changes.append(f"{what} {recorded!r} is now {now!r}")
+    here = state.state or str(state.graph.get("initial"))
+    then: Edges = {(str(a), str(b)) for a, b in state.graph.get("edges", ())}
+    now_edges: Edges = set(workflow.edges)
+    states_then, edges_then = _ahead(here, set(state.graph.get("states", ())), then)
+    states_now, edges_now = _ahead(here, set(workflow.steps), now_edges)
+    changes += [f"state {name!r} is gone" for name in sorted(states_then - states_now)]
+    changes += [f"state {name!r} is new" for name in sorted(states_now - states_then)]
+    changes += [f"edge {a} -> {b} is gone" for a, b in sorted(edges_then - edges_now)]
+    changes += [f"edge {a} -> {b} is new" for a, b in sorted(edges_now - edges_then)]
+    return changes
+
+
+def _ahead(here: str, states: set[str], edges: Edges) -> tuple[set[str], Edges]:
+    """The part of a graph that a run standing in `here` can still see."""
+    if not edges:
+        return states, edges
+    inside = reachable(here, edges)
+    return inside & states, {edge for edge in edges if edge[0] in inside}

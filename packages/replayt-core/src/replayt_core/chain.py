@@ -1,0 +1,185 @@
+"""How events become lines, and how lines are read back: numbering, hash chain, batches.
+
+Each line carries `prev`, the first 32 hex digits of the SHA-256 of the line before it (the first
+line: of the run id). In a batch every line but the last says `"more": true`, so that a batch cut
+short is known as torn. A log whose first line has neither `prev` nor `log_schema` was written by
+replayt 0.1 to 0.4: it is *unchained* as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from pydantic_core import from_json, to_json
+
+from replayt_core.errors import DamagedLogError
+from replayt_core.events import Draft, Event, Payload
+
+HASH_DIGITS = 32
+
+
+def line_hash(line: bytes) -> str:
+    """The hash that the next line carries as `prev`: 32 hex digits of SHA-256."""
+    return hashlib.sha256(line).hexdigest()[:HASH_DIGITS]
+
+
+def first_prev(run_id: str) -> str:
+    """The `prev` of a run's first line."""
+    return line_hash(run_id.encode())
+
+
+def encode_payload(payload: Payload) -> bytes:
+    """A payload as compact JSON bytes; NaN and infinity are refused upstream and become null."""
+    return to_json(payload, inf_nan_mode="null")
+
+
+def seal(
+    run_id: str,
+    drafts: Sequence[Draft],
+    *,
+    after: int,
+    head: str,
+    ts: str,
+    encode: Callable[[Payload], tuple[bytes, Payload]] | None = None,
+) -> list[Event]:
+    """The batch as events, numbered from `after` + 1 and chained from `head`.
+
+    `head` is the hash of the run's last line, or `first_prev(run_id)`. `encode` turns a payload
+    into its bytes and the payload those bytes decode to; the log writer scrubs there.
+    """
+    events: list[Event] = []
+    prefix = b'{"ts":"%b","run_id":"%b","seq":' % (ts.encode(), run_id.encode())
+    last = len(drafts) - 1
+    for offset, (kind, payload) in enumerate(drafts):
+        seq = after + 1 + offset
+        body, kept = encode(payload) if encode else (encode_payload(payload), payload)
+        line = b'%b%d,"type":"%b","payload":%b,"prev":"%b"%b}' % (
+            prefix,
+            seq,
+            kind.encode(),
+            body,
+            head.encode(),
+            b"" if offset == last else b',"more":true',
+        )
+        events.append(Event(run_id, seq, ts, kind, kept, line, head, offset != last))
+        head = line_hash(line)
+    return events
+
+
+def decode(line: bytes) -> Event:
+    """One line as an event. Raises `ValueError` when it is no event of any released schema."""
+    try:
+        record = from_json(line)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise ValueError("not a JSON object")
+    run_id, seq, kind = record.get("run_id"), record.get("seq"), record.get("type")
+    ts, payload, prev = record.get("ts"), record.get("payload"), record.get("prev")
+    if type(seq) is not int or seq < 1:
+        raise ValueError("no `seq`")
+    for name, value in (("run_id", run_id), ("type", kind), ("ts", ts)):
+        if not isinstance(value, str):
+            raise ValueError(f"no `{name}`")
+    if not isinstance(payload, dict):
+        raise ValueError("no `payload`")
+    if prev is not None and not isinstance(prev, str):
+        raise ValueError("`prev` is no text")
+    return Event(
+        str(run_id), seq, str(ts), str(kind), payload, line, prev, record.get("more") is True
+    )
+
+
+def starts_chain(first: Event) -> bool:
+    """Whether a log with this first event is chained; else it is unchained as a whole."""
+    return first.prev is not None or "log_schema" in first.payload
+
+
+class ChainReader:
+    """Follows the lines of one run and tells events from damage.
+
+    `seq` and `head` are those of the last whole batch: where the next append goes on. `chained` is
+    None until the first line is read. Given all three, reading goes on behind a batch that was
+    checked before.
+    """
+
+    def __init__(
+        self, run_id: str, *, seq: int = 0, head: str | None = None, chained: bool | None = None
+    ) -> None:
+        self.run_id = run_id
+        self.seq = seq
+        self.head = first_prev(run_id) if head is None else head
+        self.chained = chained
+        self._batch: list[Event] = []
+        self._next_seq = seq + 1
+        self._next_prev = self.head
+
+    @property
+    def in_batch(self) -> bool:
+        """Whether the lines so far end inside a batch."""
+        return bool(self._batch)
+
+    def feed(self, line: bytes) -> list[Event]:
+        """Take the next line; the whole batch when the line ends one, else nothing.
+
+        Raises `DamagedLogError` when the line does not parse, belongs to another run, breaks the
+        numbering or the chain. The reader then stands where it stood.
+        """
+        try:
+            event = decode(line)
+        except ValueError as error:
+            raise self._damage(str(error)) from None
+        if event.run_id != self.run_id:
+            raise self._damage(f"belongs to run {event.run_id!r:.150}")
+        if event.seq != self._next_seq:
+            raise self._damage(f"has seq {event.seq}")
+        chained = self.chained
+        if chained is None:
+            chained = starts_chain(event)
+        if chained:
+            self._check_link(event)
+        self.chained = chained
+        self._batch.append(event)
+        self._next_seq += 1
+        self._next_prev = line_hash(line)
+        if event.more:
+            return []
+        batch, self._batch = self._batch, []
+        self.seq, self.head = event.seq, self._next_prev
+        return batch
+
+    def drop_batch(self) -> int:
+        """Forget a batch that was cut short, and how many of its lines were read."""
+        dropped, self._batch = len(self._batch), []
+        self._next_seq, self._next_prev = self.seq + 1, self.head
+        if not self.seq:
+            self.chained = None
+        return dropped
+
+    def _check_link(self, event: Event) -> None:
+        if event.prev is None:
+            if event.type != "approval_resolved":
+                raise self._damage("has no `prev`")
+            if self._batch:
+                raise self._damage("stands inside a batch without `prev`")
+        elif event.prev != self._next_prev:
+            raise self._damage("does not follow the line before it (its `prev` differs)")
+
+    def _damage(self, problem: str) -> DamagedLogError:
+        where = f"event {self._next_seq}"
+        return DamagedLogError(
+            f"the log of run {self.run_id} is damaged: the line that should be {where} {problem}",
+            run_id=self.run_id,
+            where=where,
+        )
+
+
+def read_lines(run_id: str, lines: Iterable[bytes]) -> Iterator[Event]:
+    """The events of complete lines, batch by batch; a last batch that is cut short is left out.
+
+    Raises `DamagedLogError` after everything that stands before the damage.
+    """
+    reader = ChainReader(run_id)
+    for line in lines:
+        yield from reader.feed(line)

@@ -1,0 +1,228 @@
+"""Everything replayt raises.
+
+::
+
+    ReplaytError
+    ├── DefinitionError             a workflow, step, tool or policy is declared wrongly
+    ├── InvalidRunIdError           a run id breaks the rule for run ids
+    ├── NotJSONError                a value cannot be kept as JSON
+    ├── ContextSchemaError          a step's `expects` is not met
+    ├── TransitionError             a handler returned a state it may not go to
+    ├── MaxStepsError               the loop guard ended the run
+    ├── RunFailed                   a handler gives the run up, whatever retries are left
+    ├── LLMError                    a model call failed, by `kind`
+    ├── ToolError                   a tool call failed, by `error_type`
+    ├── NotReplayableError          live and served would differ
+    ├── DeterminismError            the code asks for something else than the log recorded
+    ├── ContextInUseError           `ctx` used where its use could not be replayed
+    ├── StoreError                  something about the log
+    │   ├── ConflictError           `after` is not the run's last seq; nothing was written
+    │   ├── RunLockedError          another process executes the run
+    │   ├── DamagedLogError         the log holds something that is not its next event
+    │   ├── StoreWriteError         the log could not be written
+    │   └── StoreURLError           no store is known under that URL
+    ├── RunNotFoundError            no such run
+    ├── ApprovalNotFoundError       no such approval in the run
+    └── RefusedError                not now: nothing was written, no handler ran
+        ├── RunExistsError          the run id is used
+        ├── RunEndedError           the run has ended and cannot go on this way
+        ├── WorkflowChangedError    the workflow is not the one that was recorded
+        ├── ApprovalConflictError   the approval was answered otherwise, or consumed
+        └── NotServableError        what the log does not hold cannot be served
+
+Outside the tree, because `except Exception` must not swallow it: `ApprovalPending`.
+Each message says what, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+LLMErrorKind = Literal[
+    "auth",
+    "rate_limit",
+    "quota",
+    "bad_request",
+    "not_found",
+    "server",
+    "timeout",
+    "connection",
+    "protocol",
+    "too_large",
+    "error_in_200",
+    "empty",
+    "refusal",
+    "truncated",
+    "content_filter",
+    "tool_calls_only",
+    "not_json",
+    "schema",
+    "not_configured",
+    "interrupted",
+    "other",
+]
+"""Why a model call failed. The first groups come from the transport, the later ones from the
+reply: `not_json` and `schema` say that a reply arrived and did not fit."""
+
+
+class ReplaytError(Exception):
+    """The root of everything replayt raises."""
+
+
+class DefinitionError(ReplaytError):
+    """A workflow, step, tool or policy is declared wrongly."""
+
+
+class InvalidRunIdError(ReplaytError):
+    """A run id is not 1 to 128 of `[A-Za-z0-9._-]`, or is reserved by some file system."""
+
+
+class NotJSONError(ReplaytError):
+    """A value cannot be kept as JSON; `path` says which one, for example `order.lines[2].at`."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+        self.problem = problem
+
+
+class ContextSchemaError(ReplaytError):
+    """A step's `expects` is not met: a context key is missing or has another type."""
+
+
+class TransitionError(ReplaytError):
+    """A handler returned something that is no declared next state."""
+
+
+class MaxStepsError(ReplaytError):
+    """The run entered more states than `max_steps` allows."""
+
+
+class RunFailed(ReplaytError):
+    """Raise it in a handler to fail the run now, whatever retries are left."""
+
+
+class LLMError(ReplaytError):
+    """A model call failed. `kind` says how; `status` is the HTTP status where there was one."""
+
+    def __init__(
+        self,
+        kind: LLMErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        fields: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.kind: LLMErrorKind = kind
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+        self.fields = tuple(fields)
+
+
+class ToolError(ReplaytError):
+    """A tool call failed. The original exception is the `__cause__`, live only."""
+
+    def __init__(self, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.message = message
+
+
+class NotReplayableError(ReplaytError):
+    """What would be served from the log differs from what the handler would get live."""
+
+
+class DeterminismError(ReplaytError):
+    """The handler asks for something else than the log recorded at this place.
+
+    `recorded` and `now` describe both; `seq` is the recorded event.
+    """
+
+    def __init__(self, message: str, *, recorded: str, now: str, seq: int | None = None) -> None:
+        super().__init__(f"{message}\n  recorded: {recorded}\n  now:      {now}")
+        self.recorded = recorded
+        self.now = now
+        self.seq = seq
+
+
+class ContextInUseError(ReplaytError):
+    """`ctx` was used where its use could not be replayed: inside a tool, or after the step."""
+
+
+class StoreError(ReplaytError):
+    """Something about the log, by the classes below."""
+
+
+class ConflictError(StoreError):
+    """The run's last seq is not `after`: someone else wrote. Nothing was written."""
+
+
+class RunLockedError(StoreError):
+    """Another process (or another runner in this one) executes the run."""
+
+
+class DamagedLogError(StoreError):
+    """The log holds something that is not its next event.
+
+    What stands before the damage stays readable. `run_id` and `where` say which log and place.
+    """
+
+    def __init__(self, message: str, *, run_id: str = "", where: str = "") -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.where = where
+
+
+class StoreWriteError(StoreError):
+    """The log could not be written: disk full, read-only, I/O error. The outcome is in the log."""
+
+
+class StoreURLError(StoreError):
+    """No store is known under that URL, or the URL is malformed."""
+
+
+class RunNotFoundError(ReplaytError):
+    """The store has no run of that id."""
+
+
+class ApprovalNotFoundError(ReplaytError):
+    """The run has never asked for that approval."""
+
+
+class RefusedError(ReplaytError):
+    """Refused now: nothing was written and no handler ran."""
+
+
+class RunExistsError(RefusedError):
+    """The run id is used; a used run id is never started again."""
+
+
+class RunEndedError(RefusedError):
+    """The run has ended and cannot go on this way."""
+
+
+class WorkflowChangedError(RefusedError):
+    """Name, version or reachable graph of the workflow are not those that were recorded."""
+
+
+class ApprovalConflictError(RefusedError):
+    """The approval was answered otherwise, or its answer has been used."""
+
+
+class NotServableError(RefusedError):
+    """The log does not hold what a call returned, so the call cannot be served."""
+
+
+class ApprovalPending(BaseException):
+    """The pause signal of `ctx.request_approval`.
+
+    A `BaseException`, so that `except Exception` in a handler does not swallow the pause.
+    """
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__(approval_id)
+        self.approval_id = approval_id

@@ -1,0 +1,16 @@
+"""What tests of workflows, stores and clients need: fakes at the ports, and conformance kits."""
+
+from replayt_core.testing.events import assert_events
+from replayt_core.testing.llm import MockLLMClient, run_with_mock
+from replayt_core.testing.store_contract import StoreContract, check_store
+from replayt_core.testing.system import CountingIds, FrozenClock
+
+__all__ = [
+    "CountingIds",
+    "FrozenClock",
+    "MockLLMClient",
+    "StoreContract",
+    "assert_events",
+    "check_store",
+    "run_with_mock",
+]

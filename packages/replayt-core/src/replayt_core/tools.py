@@ -1,0 +1,333 @@
+"""Typed tools: plain functions whose arguments and results are validated and logged.
+
+The handler receives what was logged: the result is encoded, decoded and validated against the
+return annotation before it is handed over, live as well as served.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import FrameType
+from typing import Any, TypeVar, overload
+
+from pydantic import JsonValue, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic_core import to_json
+
+from replayt_core._attempt import Attempt, OutcomeUnknownSignal
+from replayt_core._effects import Call, Invoke, perform
+from replayt_core._error_info import error_message, validation_fields
+from replayt_core._journal import CallAnswer, RecordedCall
+from replayt_core._outcome import OutcomeUnknown
+from replayt_core._values import to_json_value
+from replayt_core.errors import DefinitionError, NotJSONError, NotReplayableError, ToolError
+from replayt_core.events import Draft, Payload
+from replayt_core.redaction import LogMode
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that workflows may call by name.
+
+    `idempotent` says that calling it again with the same arguments does no harm: only then is a
+    call whose result the log lacks made again without asking.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    idempotent: bool = False
+    names: Mapping[str, Any] | None = None
+    """What annotations may refer to besides the function's own module."""
+
+    @cached_property
+    def _types(self) -> dict[str, Any]:
+        try:
+            return typing.get_type_hints(
+                self.function, localns=dict(self.names or {}), include_extras=True
+            )
+        except (NameError, TypeError) as error:
+            raise DefinitionError(
+                f"tool {self.name!r}: an annotation is unknown: {error}"
+            ) from None
+
+    @cached_property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """The parameters by name. Raises `DefinitionError` where they cannot be named."""
+        found = dict(inspect.signature(self.function).parameters)
+        for parameter in found.values():
+            if parameter.kind not in _BY_NAME:
+                raise DefinitionError(
+                    f"tool {self.name!r}: parameter {parameter} cannot be passed by name"
+                )
+        return found
+
+    @cached_property
+    def _adapters(self) -> dict[str, TypeAdapter[Any]]:
+        return {name: self._adapter(self._types.get(name, Any)) for name in self.parameters}
+
+    @cached_property
+    def returns(self) -> TypeAdapter[Any] | None:
+        """What the result is validated against; None without a return annotation."""
+        return self._adapter(self._types["return"]) if "return" in self._types else None
+
+    def _adapter(self, annotation: Any) -> TypeAdapter[Any]:
+        try:
+            return TypeAdapter(annotation)
+        except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+            raise DefinitionError(
+                f"tool {self.name!r}: Pydantic has no schema for {annotation!r:.120}: "
+                f"{str(error).splitlines()[0]}"
+            ) from None
+
+    def bind(self, arguments: Mapping[str, JsonValue]) -> dict[str, Any]:
+        """The validated arguments. Raises `ToolError` naming each that does not fit."""
+        problems = [f"unexpected argument {name!r}" for name in arguments.keys() - self._adapters]
+        bound: dict[str, Any] = {}
+        for name, parameter in self.parameters.items():
+            if name not in arguments:
+                if parameter.default is inspect.Parameter.empty:
+                    problems.append(f"missing argument {name!r}")
+                continue
+            try:
+                bound[name] = self._adapters[name].validate_json(to_json(arguments[name]))
+            except ValidationError as error:
+                problems += [f"argument {name!r}: {fault}" for fault in validation_fields(error)]
+        if problems:
+            raise ToolError("InvalidArguments", f"tool {self.name!r}: " + "; ".join(problems))
+        return bound
+
+    def encode_result(self, result: Any) -> JsonValue:
+        """The result as it is logged. Raises where it has no such form or would not come back."""
+        if self.returns is None:
+            return to_json_value(result, f"result of tool {self.name!r}")
+        try:
+            valid = self.returns.validate_python(result)
+            dumped = self.returns.dump_python(
+                valid, mode="json", by_alias=True, round_trip=True, warnings=False
+            )
+        except ValidationError as error:
+            raise ToolError(
+                "InvalidResult",
+                f"tool {self.name!r}: the result does not fit its annotation: "
+                + "; ".join(validation_fields(error)),
+            ) from error
+        except ValueError as error:
+            raise NotJSONError(f"result of tool {self.name!r}", str(error)) from error
+        encoded = to_json_value(dumped, f"result of tool {self.name!r}")
+        self._check_round_trip(valid, encoded)
+        return encoded
+
+    def decode_result(self, logged: JsonValue) -> Any:
+        """What the handler gets for a logged result."""
+        if self.returns is None:
+            return logged
+        return self.returns.validate_json(to_json(logged))
+
+    def _check_round_trip(self, valid: Any, encoded: JsonValue) -> None:
+        try:
+            same = bool(self.decode_result(encoded) == valid)
+        except ValidationError:
+            same = False
+        if not same:
+            raise NotReplayableError(
+                f"tool {self.name!r}: its result would not come back from the log as it is "
+                f"({type(valid).__name__}); return fields that survive JSON"
+            )
+
+
+@overload
+def tool(function: FunctionT, /) -> FunctionT: ...
+@overload
+def tool(
+    function: None = None, /, *, name: str | None = None, idempotent: bool = False
+) -> Callable[[FunctionT], FunctionT]: ...
+def tool(function: Any = None, /, *, name: str | None = None, idempotent: bool = False) -> Any:
+    """Mark a function as a tool for `Runner(tools=[...])`, with a name or `idempotent=True`."""
+
+    def mark(marked: FunctionT) -> FunctionT:
+        marked.__replayt_tool__ = (name or marked.__name__, idempotent)  # type: ignore[attr-defined]  # functions take attributes
+        return marked
+
+    return mark if function is None else mark(function)
+
+
+def make_tool(function: Callable[..., Any], names: Mapping[str, Any] | None = None) -> Tool:
+    """The `Tool` of a function, with what `tool` marked on it."""
+    plain = getattr(function, "__name__", type(function).__name__)
+    name, idempotent = getattr(function, "__replayt_tool__", (plain, False))
+    return Tool(name, function, idempotent, names)
+
+
+class ToolBox:
+    """`ctx.tools`: the tools of the run and those registered in this visit."""
+
+    def __init__(self, attempt: Attempt, tools: Iterable[Tool]) -> None:
+        self._attempt = attempt
+        self._tools = {item.name: item for item in tools}
+
+    @overload
+    def register(self, function: FunctionT, /) -> FunctionT: ...
+    @overload
+    def register(
+        self, function: None = None, /, *, name: str | None = None, idempotent: bool = False
+    ) -> Callable[[FunctionT], FunctionT]: ...
+    def register(
+        self, function: Any = None, /, *, name: str | None = None, idempotent: bool = False
+    ) -> Any:
+        """Register a tool for this visit; the function is returned unchanged."""
+        names = _names_at(sys._getframe(1))
+
+        def add(added: FunctionT) -> FunctionT:
+            self._attempt.require_open("ctx.tools.register")
+            marked = make_tool(added, names)
+            self._tools[name or marked.name] = Tool(
+                name or marked.name, added, idempotent or marked.idempotent, names
+            )
+            return added
+
+        return add if function is None else add(function)
+
+    def names(self) -> list[str]:
+        """The names of the tools that can be called here."""
+        return list(self._tools)
+
+    def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Call a tool; its validated result. Raises `ToolError`, whatever went wrong."""
+        return perform(call_tool(self._attempt, self._tools, name, arguments or {}))
+
+
+def call_tool(
+    attempt: Attempt, tools: Mapping[str, Tool], name: str, arguments: Mapping[str, Any]
+) -> Call[Any]:
+    """One tool call, live or served."""
+    attempt.require_open("ctx.tools.call")
+    asked: Payload = {
+        "name": name,
+        "arguments": to_json_value(dict(arguments), f"arguments of tool {name!r}"),
+    }
+    known = tools.get(name)
+    call, recorded = attempt.journal.next_call("tool", asked)
+    state = attempt.state.state
+    head: Payload = {"call": call, "state": state}
+    if recorded is not None:
+        attempt.look("call", name, recorded.seq)
+        result = _served(attempt, known, recorded, head)
+        if result is not None:
+            attempt.count_tool_use(name, asked["arguments"])
+            return _hand_over(known, result)
+    requested = Draft("tool_call", {**head, **asked})
+    try:
+        if known is None:
+            raise ToolError("UnknownTool", _unknown(name, tools))
+        bound = known.bind(asked["arguments"])
+    except ToolError as error:
+        # Nothing ran: call and result are one batch, so no crash leaves an unknown outcome.
+        failed = _error(error, attempt.services.mode)
+        result = {**head, "name": name, "ok": False, "error": failed, "elapsed_ms": 0.0}
+        events = attempt.journal.append(requested, Draft("tool_result", result))
+        attempt.look("call", name, events[0].seq)
+        return _hand_over(known, events[1].payload, error)
+    event = attempt.journal.append(requested)[0]
+    attempt.look("call", name, event.seq)
+    result, cause = yield from _run(attempt, known, bound, asked, head)
+    logged = attempt.journal.append(Draft("tool_result", result))[0]
+    return _hand_over(known, logged.payload, cause)
+
+
+def _run(
+    attempt: Attempt, known: Tool, bound: dict[str, Any], asked: Payload, head: Payload
+) -> Call[tuple[Payload, Exception | None]]:
+    """Run the body; the result as it is to be logged, and the live exception if there was one."""
+    clock = attempt.services.clock
+    result: Payload = {**head, "name": known.name, "ok": True}
+    cause: Exception | None = None
+    started = clock.monotonic()
+    attempt.enter_tool(known.name, asked["arguments"])
+    try:
+        value = yield Invoke(known.function, bound)
+        result["result"] = known.encode_result(value)
+    except Exception as error:
+        cause = error
+        result["ok"] = False
+        result["error"] = _error(error, attempt.services.mode)
+    finally:
+        attempt.leave_tool()
+    result["elapsed_ms"] = round(max(clock.monotonic() - started, 0.0) * 1000, 3)
+    return result, cause
+
+
+def _served(
+    attempt: Attempt, known: Tool | None, recorded: RecordedCall, head: Payload
+) -> Payload | None:
+    """The result of a recorded call; None when the call has to be made again."""
+    if recorded.response is not None:
+        return recorded.response
+    answer = attempt.journal.answers.get(recorded.seq)
+    if answer is None:
+        if known is not None and known.idempotent:
+            return None
+        signal = OutcomeUnknownSignal()
+        attempt.pause = OutcomeUnknown(call=recorded.seq, delta=attempt.data.delta()[0])
+        attempt.pause_signal = signal
+        raise signal
+    if answer.action == "retry":
+        return None
+    result = {**head, "name": recorded.request.get("name"), **_answered(answer), "elapsed_ms": 0.0}
+    return attempt.journal.append(Draft("tool_result", result))[0].payload
+
+
+def _answered(answer: CallAnswer) -> Payload:
+    if answer.action == "result":
+        return {"ok": True, "result": answer.value}
+    message = "a person said that the call failed" if answer.value is None else str(answer.value)
+    return {"ok": False, "error": {"type": "ToolError", "kind": "CallFailed", "message": message}}
+
+
+def _hand_over(known: Tool | None, result: Payload, cause: Exception | None = None) -> Any:
+    """The value of a logged result, or the error that it records."""
+    if not result.get("ok"):
+        error = result.get("error") or {}
+        message = str(error.get("message", ""))
+        if error.get("type") == "NotReplayableError":
+            raise NotReplayableError(message) from cause
+        kind = str(error.get("kind") or error.get("type") or "ToolError")
+        raise ToolError(kind, message) from cause
+    logged = result.get("result")
+    if known is None:
+        return logged
+    try:
+        return known.decode_result(logged)
+    except ValidationError as error:
+        raise ToolError(
+            "InvalidResult",
+            f"tool {known.name!r}: the recorded result does not fit its annotation: "
+            + "; ".join(validation_fields(error)),
+        ) from error
+
+
+def _error(error: Exception, mode: LogMode) -> Payload:
+    message = error_message(error, mode)
+    if isinstance(error, ToolError):
+        return {"type": "ToolError", "kind": error.error_type, "message": message}
+    if isinstance(error, NotReplayableError):
+        return {"type": "NotReplayableError", "message": message}
+    return {"type": "ToolError", "kind": type(error).__name__, "message": message}
+
+
+def _unknown(name: str, tools: Mapping[str, Tool]) -> str:
+    known = ", ".join(sorted(tools)) or "none"
+    return f"no tool {name!r:.120} is registered here; registered: {known}"
+
+
+def _names_at(frame: FrameType) -> dict[str, Any]:
+    """The names that annotations of a function defined in `frame` may use."""
+    return dict(frame.f_locals)

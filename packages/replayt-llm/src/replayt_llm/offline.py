@@ -1,0 +1,81 @@
+"""Answers without a model: for demos, dry runs and CI jobs that have no key and no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping, Sequence
+
+from pydantic import JsonValue
+
+from replayt_core.errors import LLMError
+from replayt_core.ports import ChatRequest, ChatResponse, RetryListener
+from replayt_llm._sampler import Sampler, Unsatisfiable
+from replayt_llm.presets import PRESETS
+
+_MODEL = PRESETS["offline"].default_model
+
+
+class OfflineClient:
+    """Answers each request from its JSON schema; opens no connection and calls no model.
+
+    The same messages, schema and seed get the same answer, in every process. An answer to a schema
+    always fits it; an answer in words says that no model was called.
+    """
+
+    def complete(self, request: ChatRequest, *, on_retry: RetryListener) -> ChatResponse:
+        """A made-up reply.
+
+        Raises `LLMError` (`schema`) with the path in the schema for which no value was found.
+        """
+        digest = _digest(request)
+        if request.schema is None:
+            text = f"[offline] No model was called. This text stands for a reply ({digest[:8]})."
+        else:
+            try:
+                rng = random.Random(digest)  # noqa: S311 - the same answer each time is the point
+                value = Sampler(request.schema.json_schema, rng).sample()
+            except (Unsatisfiable, RecursionError) as exc:
+                path, problem = (
+                    (exc.path, exc.problem)
+                    if isinstance(exc, Unsatisfiable)
+                    else ("$", "the schema is nested too deeply")
+                )
+                raise LLMError(
+                    "schema",
+                    f"the offline provider cannot make up a {request.schema.name}: at {path}, "
+                    f"{problem}. Use a model for this call, or a simpler constraint there.",
+                    fields=(path,),
+                ) from None
+            text = json.dumps(value, ensure_ascii=False)
+        return ChatResponse(text=text, model=_MODEL, finish_reason="stop")
+
+    def effective(self, request: ChatRequest) -> Mapping[str, JsonValue]:
+        """What is used: no host, and a model whose name says that there is none."""
+        asked = request.settings
+        return {
+            "provider": "offline",
+            "host": None,
+            "model": _MODEL,
+            "temperature": None,
+            "max_tokens": None,
+            "timeout_seconds": asked.timeout_seconds,
+            "seed": asked.seed,
+            "structured_mode": "json_schema" if request.schema else None,
+            "extra_headers": [*sorted(asked.extra_headers or ())],
+        }
+
+    def secrets(self) -> Sequence[str]:
+        """None: it knows no secrets."""
+        return ()
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _digest(request: ChatRequest) -> str:
+    schema = None if request.schema is None else dict(request.schema.json_schema)
+    asked = [[dict(message) for message in request.messages], schema, request.settings.seed]
+    text = json.dumps(asked, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

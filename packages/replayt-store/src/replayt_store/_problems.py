@@ -1,0 +1,47 @@
+"""Errors of the operating system in the words of this package: what, where, what to do."""
+
+from __future__ import annotations
+
+import errno
+
+from replayt_core.errors import DamagedLogError, StoreError, StoreWriteError
+
+_CAUSES = {
+    errno.ENOSPC: "the disk is full: free some space, then resume the run",
+    errno.EROFS: "the file system is read-only: choose another directory",
+    errno.EACCES: "permission denied: check who owns the file and its directory",
+    errno.EPERM: "permission denied: check who owns the file and its directory",
+    errno.EFBIG: "the file has reached the size limit of this process: raise it, then resume",
+    errno.EIO: "the disk reports an I/O error: check it, then resume the run",
+    errno.ENOENT: "the directory is gone: bring it back, or choose another",
+    errno.ENOTDIR: "a part of the path is no directory: choose another",
+    errno.EMFILE: "too many open files: close some, or raise the limit",
+}
+if hasattr(errno, "EDQUOT"):
+    _CAUSES[errno.EDQUOT] = "the disk quota is used up: free some space, then resume the run"
+
+
+def cause(error: OSError) -> str:
+    """What is wrong and what to do about it."""
+    known = _CAUSES.get(error.errno) if error.errno is not None else None
+    return known or (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def write_problem(run_id: str, path: str, error: OSError) -> StoreWriteError:
+    """The log could not be written."""
+    return StoreWriteError(f"cannot write the log of run {run_id} ({path}): {cause(error)}")
+
+
+def read_problem(run_id: str, path: str, error: OSError) -> StoreError:
+    """The log could not be read."""
+    return StoreError(f"cannot read the log of run {run_id} ({path}): {cause(error)}")
+
+
+def not_a_log(run_id: str, path: str) -> DamagedLogError:
+    """Something else stands where the log would be: a link, a FIFO, a directory."""
+    return DamagedLogError(
+        f"{path} is no regular file, so it is not used as the log of run {run_id}: "
+        "move it away, or choose another run id",
+        run_id=run_id,
+        where=path,
+    )

@@ -1,0 +1,1 @@
+"""All of replayt under short names: re-exports only."""

@@ -1,0 +1,35 @@
+"""Settings that every test folder shares."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+
+# What each package brings by name, beside the package itself (SC-3).
+BROUGHT_BY = {
+    "replayt_core": ("pydantic",),
+    "replayt_llm": ("httpx",),
+    "replayt_store": ("duckdb",),
+    "replayt_cli": ("typer", "jinja2"),
+    "replayt": (),
+}
+
+
+def pytest_configure() -> None:
+    """With REPLAYT_ALONE=replayt_core,... refuse to start where another package is importable."""
+    alone = os.environ.get("REPLAYT_ALONE")
+    if alone is None:
+        return
+    allowed = {name.strip() for name in alone.split(",")}
+    if unknown := allowed - BROUGHT_BY.keys():
+        raise pytest.UsageError(f"REPLAYT_ALONE names no package: {', '.join(sorted(unknown))}")
+    absent = {
+        module
+        for package, brought in BROUGHT_BY.items()
+        if package not in allowed
+        for module in (package, *brought)
+    }
+    if present := sorted(module for module in absent if importlib.util.find_spec(module)):
+        raise pytest.UsageError(f"REPLAYT_ALONE={alone}, but importable here: {', '.join(present)}")

@@ -1,0 +1,226 @@
+"""What a user installs: the wheels, in fresh virtual environments, away from this source tree."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.helpers import MEMBERS, Member
+
+pytestmark = pytest.mark.slow
+
+# pydantic, what it brings, and what a virtual environment holds from the start.
+CORE_ALONE = {"annotated-types", "pydantic", "pydantic-core", "replayt-core"}
+CORE_ALONE |= {"typing-extensions", "typing-inspection"}
+SEEDED = {"pip", "setuptools", "wheel"}
+
+IN_MEMORY_RUN = """
+from replayt_core import MemoryStore, Runner, Workflow
+
+wf = Workflow("hello")
+wf.set_initial("a")
+
+
+@wf.step("a")
+def a(ctx):
+    ctx.set("x", 1)
+    return None
+
+
+print(Runner(wf, MemoryStore()).run(inputs={}).status)
+"""
+
+FLOW = """
+from replayt import Workflow
+
+wf = Workflow("hello")
+wf.set_initial("a")
+
+
+@wf.step("a")
+def a(ctx):
+    ctx.set("x", 1)
+    return None
+"""
+
+each_member = pytest.mark.parametrize("name", MEMBERS)
+
+
+def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command in `cwd` without this tree, this user's keys or a terminal."""
+    secret = ("PYTHONPATH", "OPENAI_", "REPLAYT_", "VIRTUAL_ENV")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=600,
+    )
+    if check and result.returncode:
+        pytest.fail(
+            f"{command} ended with {result.returncode}\n{result.stdout}\n{result.stderr}",
+            pytrace=False,
+        )
+    return result
+
+
+class Venv:
+    """A fresh virtual environment with some wheels in it."""
+
+    def __init__(self, path: Path, wheels: list[Path]) -> None:
+        run(sys.executable, "-m", "venv", path, cwd=path.parent)
+        self.path = path
+        self.bin = path / ("Scripts" if os.name == "nt" else "bin")
+        self.python = self.bin / ("python.exe" if os.name == "nt" else "python")
+        run(self.python, "-m", "pip", "install", "--quiet", *wheels, cwd=path)
+
+    def installed(self) -> set[str]:
+        listing = run(self.python, "-m", "pip", "list", "--format", "json", cwd=self.path).stdout
+        names = {entry["name"].lower().replace("_", "-") for entry in json.loads(listing)}
+        return names - SEEDED
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SC-8. Wheel and sdist of every member."""
+    path = tmp_path_factory.mktemp("dist")
+    for member in MEMBERS.values():
+        run(sys.executable, "-m", "hatchling", "build", "-d", path, cwd=member.path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def core_alone(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Venv:
+    return Venv(tmp_path_factory.mktemp("core") / "venv", [wheel_of(MEMBERS["replayt-core"], dist)])
+
+
+@pytest.fixture(scope="module")
+def everything(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Venv:
+    wheels = [wheel_of(member, dist) for member in MEMBERS.values()]
+    return Venv(tmp_path_factory.mktemp("all") / "venv", wheels)
+
+
+def wheel_of(member: Member, dist: Path) -> Path:
+    return dist / f"{member.import_name}-{member.version}-py3-none-any.whl"
+
+
+def sdist_of(member: Member, dist: Path) -> Path:
+    return dist / f"{member.import_name}-{member.version}.tar.gz"
+
+
+def wheel_metadata(wheel: zipfile.ZipFile) -> Message:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    return Parser().parsestr(wheel.read(name).decode("utf-8"))
+
+
+@each_member
+def test_the_metadata_says_what_pyproject_says(name: str, dist: Path) -> None:
+    """SC-2."""
+    member = MEMBERS[name]
+    with zipfile.ZipFile(wheel_of(member, dist)) as wheel:
+        metadata = wheel_metadata(wheel)
+        names = wheel.namelist()
+    assert metadata["Metadata-Version"] == "2.4"
+    assert metadata["Name"] == name
+    assert metadata["Version"] == member.version
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata.get_all("License-File") == ["LICENSE"]
+    assert any(entry.endswith(".dist-info/licenses/LICENSE") for entry in names)
+
+
+@each_member
+def test_the_wheel_holds_every_file_of_the_package(name: str, dist: Path) -> None:
+    """SC-9. py.typed, the examples' data and the templates among them."""
+    member = MEMBERS[name]
+    source = {
+        path.relative_to(member.path / "src").as_posix()
+        for path in member.source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(wheel_of(member, dist)) as wheel:
+        shipped = {entry for entry in wheel.namelist() if ".dist-info/" not in entry}
+    assert shipped == source
+    assert f"{member.import_name}/py.typed" in shipped
+
+
+@each_member
+def test_the_sdist_builds_the_same_wheel(name: str, dist: Path, tmp_path: Path) -> None:
+    """SC-8."""
+    member = MEMBERS[name]
+    with tarfile.open(sdist_of(member, dist)) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    assert {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"} <= {
+        path.name for path in unpacked.iterdir()
+    }
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=unpacked)
+    with (
+        zipfile.ZipFile(wheel_of(member, tmp_path)) as rebuilt,
+        zipfile.ZipFile(wheel_of(member, dist)) as built,
+    ):
+        assert sorted(rebuilt.namelist()) == sorted(built.namelist())
+
+
+def test_the_core_wheel_alone_brings_pydantic_and_nothing_else(core_alone: Venv) -> None:
+    """SC-3."""
+    installed = core_alone.installed()
+    assert {"pydantic", "replayt-core"} <= installed
+    assert installed <= CORE_ALONE
+
+
+def test_the_core_wheel_alone_runs_a_workflow(core_alone: Venv, tmp_path: Path) -> None:
+    script = tmp_path / "hello.py"
+    script.write_text(IN_MEMORY_RUN, encoding="utf-8")
+    assert run(core_alone.python, script, cwd=tmp_path).stdout == "completed\n"
+
+
+def test_the_five_wheels_bring_the_command(everything: Venv, tmp_path: Path) -> None:
+    """SC-1."""
+    assert set(MEMBERS) <= everything.installed()
+    said = run(everything.bin / "replayt", "--help", cwd=tmp_path).stdout
+    assert "resume" in said
+    assert run(everything.python, "-m", "replayt", "--help", cwd=tmp_path).stdout
+
+
+def test_the_five_wheels_work_without_yaml_or_ipython(everything: Venv) -> None:
+    """SC-4, SC-6: these come with the extras only."""
+    assert not {"pyyaml", "ipython"} & everything.installed()
+
+
+def test_doctor_prints_one_json_document(everything: Venv, tmp_path: Path) -> None:
+    result = run(
+        everything.bin / "replayt", "doctor", "--output", "json", cwd=tmp_path, check=False
+    )
+    assert result.returncode in {0, 1}, result.stderr
+    assert isinstance(json.loads(result.stdout), dict)
+    assert "Traceback" not in result.stderr
+
+
+def test_the_ci_recipe_works_under_strict_bash(everything: Venv, tmp_path: Path) -> None:
+    """SC-137."""
+    if shutil.which("jq") is None and not os.environ.get("CI"):
+        pytest.skip("the recipe needs bash and jq; the CI has both")
+    (tmp_path / "flow.py").write_text(FLOW, encoding="utf-8")
+    recipe = """
+        set -euo pipefail
+        OUT=$("$1" run flow.py --output json)
+        jq -e '.status == "completed"' <<<"$OUT"
+    """
+    command = ("bash", "-c", recipe, "recipe", everything.bin / "replayt")
+    assert run(*command, cwd=tmp_path).stdout == "true\n"
