@@ -77,11 +77,16 @@ class Attempt:
 
     def look(self, kind: Any, name: str, seq: int | None) -> None:
         """Remember that the handler looked at something: the provenance of its move."""
+        if self.tool is not None:
+            return
         self._looked.setdefault((kind, name, seq), {"read": kind, "name": name, "seq": seq})
 
     def look_at_key(self, key: str) -> None:
-        """Remember a read of the context; what the attempt wrote itself is no reason."""
-        if self.data.is_own(key):
+        """Remember a read of the context; what the attempt wrote itself is no reason.
+
+        Nor is what a tool's body reads: a served call does not run it.
+        """
+        if self.data.is_own(key) or self.tool is not None:
             return
         seq = self.state.written_by.get(key)
         self.look("input" if seq == 1 and key in self.state.inputs else "context", key, seq)
@@ -93,7 +98,7 @@ class Attempt:
 
     def transition_reason(self) -> str:
         """What `ctx.because` said, or a sentence made of what was looked at."""
-        if self.reason is not None:
+        if self.reason:
             return self.reason
         if not self._looked:
             return "unconditional"
@@ -103,19 +108,17 @@ class Attempt:
         """The key of this visit; inside a tool body that of this use of the tool."""
         return self.tool_key or hash_parts(self.state.run_id, self.state.state, self.state.visit)
 
-    def enter_tool(self, name: str, arguments: Any) -> None:
-        """The body of a tool starts: `ctx` becomes read-only, and the key is that of the call."""
+    def use_tool(self, name: str, arguments: Any) -> str:
+        """Count a call, live or served, and get its idempotency key."""
         use = hash_parts(name, arguments)
         count = self._tool_uses.get(use, 0) + 1
         self._tool_uses[use] = count
         state = self.state
-        self.tool = name
-        self.tool_key = hash_parts(state.run_id, state.state, state.visit, name, arguments, count)
+        return hash_parts(state.run_id, state.state, state.visit, name, arguments, count)
 
-    def count_tool_use(self, name: str, arguments: Any) -> None:
-        """A served call counts too: the next equal call has the same key as it had live."""
-        use = hash_parts(name, arguments)
-        self._tool_uses[use] = self._tool_uses.get(use, 0) + 1
+    def enter_tool(self, name: str, key: str) -> None:
+        """The body of a tool starts: `ctx` becomes read-only, and the key is that of the call."""
+        self.tool, self.tool_key = name, key
 
     def leave_tool(self) -> None:
         """The body of the tool is over."""

@@ -170,7 +170,7 @@ def apply(state: RunState, event: Event) -> None:
         return
     try:
         change(state, event, event.payload)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         _note(state, event.seq, f"{kind}: its payload does not fit ({error!r:.120})")
 
 
@@ -280,6 +280,7 @@ def _resumed(state: RunState, _event: Event, payload: Payload) -> None:
     state.epoch = int(payload.get("epoch", state.epoch + 1))
     if payload.get("reason") != "approval":
         state.recoveries += 1
+    state.pause = None
     state.final_state = None
 
 

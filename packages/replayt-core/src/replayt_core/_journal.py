@@ -7,6 +7,7 @@ and only when the handler asks for the same thing; anything else is a `Determini
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,6 +82,7 @@ class Journal:
 
         Raises `DeterminismError` when the log has another call at this place.
         """
+        asked = self._writer.scrubber.encode(asked)[1]  # as the log has it
         self.calls += 1
         recorded = self._recorded.get(self.calls)
         if recorded is None:
@@ -117,9 +119,18 @@ class Journal:
         self._next_note += 1
         self.append(Draft("step_note", payload))
 
-    def unserved(self) -> RecordedCall | None:
-        """The first recorded call that the handler has not asked for, or None."""
-        return self._recorded.get(self.calls + 1)
+    def require_all_served(self) -> None:
+        """Note a divergence when the handler ended without asking for all that is recorded."""
+        left = self._recorded.get(self.calls + 1)
+        if self.divergence is not None or (left is None and self._next_note >= len(self._notes)):
+            return
+        if left is not None:
+            what, seq = describe_call(left.kind, left.request), left.seq
+        else:
+            seq, note = self._notes[self._next_note]
+            what = f"note {_short(note)}"
+        with suppress(DeterminismError):
+            self.diverge("a recorded effect is not made any more", what, "the handler ended", seq)
 
 
 def recorded_calls(effects: Sequence[Effect]) -> dict[int, RecordedCall]:

@@ -6,6 +6,7 @@ which catches it takes the same branch when served. `''` is never a success.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -144,7 +145,9 @@ def _call(
     attempt.require_open("ctx.llm")
     services, state = attempt.services, attempt.state
     sent = _checked_messages(messages)
-    overrides = settings.overrides()
+    overrides = cast(
+        "dict[str, JsonValue]", to_json_value(settings.overrides(), "ctx.llm settings")
+    )
     if allow_truncated:
         overrides["allow_truncated"] = True
     asked: Payload = {
@@ -180,12 +183,11 @@ def _call(
             attempt.journal.append(Draft("llm_retry", _retry(call, notice)))
 
         try:
-            response = yield Complete(client, request, on_retry)
+            response = _without_surrogates((yield Complete(client, request, on_retry)))
         except LLMError as failure:
             error = failure
         except Exception as failure:
-            error = LLMError("other", f"{type(failure).__name__}: {failure}")
-            error.__cause__ = failure
+            error = _foreign(failure)
         if services.writer.failure is not None:
             raise services.writer.failure
     latency = round(max(services.clock.monotonic() - started, 0.0) * 1000, 3)
@@ -238,6 +240,8 @@ def _prepare(
             effective.update(cast("dict[str, JsonValue]", described))
     except LLMError as error:
         return None, effective, error
+    except Exception as error:
+        return None, effective, _foreign(error)
     return client, effective, None
 
 
@@ -250,6 +254,9 @@ def _read_output(schema: type[BaseModel], text: str, head: Payload, mode: LogMod
         return _failed(base, "not_json", [], f"{schema.__name__}: {error}")
     except ValidationError as error:
         return _failed(base, "schema", validation_fields(error), error_message(error, mode))
+    except Exception as error:
+        problem = f"{schema.__name__}: a validator raised {type(error).__name__}"
+        return _failed(base, "schema", [], problem)
     try:
         dumped = to_json_value(
             value.model_dump(mode="json", by_alias=True, round_trip=True, warnings=False),
@@ -266,6 +273,23 @@ def _read_output(schema: type[BaseModel], text: str, head: Payload, mode: LogMod
         )
         return _failed(base, "not_replayable", differing, text)
     return Draft("structured_output", {**base, "data": dumped})
+
+
+def _foreign(error: Exception) -> LLMError:
+    """What a client raised that is no `LLMError`, as one."""
+    wrapped = LLMError("other", f"{type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _without_surrogates(response: ChatResponse) -> ChatResponse:
+    """A provider's reply as text: lone surrogates become U+FFFD, since no log can hold them."""
+    texts = {
+        name: re.sub("[\ud800-\udfff]", "\ufffd", value)
+        for name in ("text", "model", "finish_reason", "refusal", "request_id")
+        if isinstance(value := getattr(response, name), str) and not value.isascii()
+    }
+    return replace(response, **cast("dict[str, Any]", texts)) if texts else response
 
 
 def _failed(base: Payload, stage: str, fields: list[str], message: str) -> Draft:

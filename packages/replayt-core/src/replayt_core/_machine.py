@@ -105,6 +105,7 @@ def _returned(desk: _Desk, outcome: Returned) -> list[Draft]:
     problem = _move_problem(desk, target)
     if problem is not None or not isinstance(target, str):
         return _fail(desk, problem or _no_state(desk, target), outcome.delta)
+    target = str.__str__(target)  # a text enum goes into the log by its value
     return [
         Draft("state_exited", _exit(desk, target, outcome.delta, outcome.elapsed_ms)),
         *_move(desk, target, outcome.reason, cast("list[Any]", outcome.because)),

@@ -47,6 +47,11 @@ def plan_resume(
             run_id=state.run_id,
             where=f"event {seq}",
         )
+    if state.state is not None and state.state not in workflow.steps:
+        raise WorkflowChangedError(
+            f"run {state.run_id} stands in state {state.state!r}, which workflow "
+            f"{workflow.name!r} does not have; use the recorded workflow"
+        )
     overrides: dict[str, Any] = {}
     changes = workflow_changes(workflow, state)
     if changes:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from replayt_core._attempt import Attempt, OutcomeUnknownSignal, Services
+from replayt_core._attempt import Attempt, Services
 from replayt_core._error_info import error_info
 from replayt_core._fold import Approval, RunState
 from replayt_core._journal import CallAnswer, Journal
 from replayt_core._machine import MAX_STEPS, record
-from replayt_core._outcome import Interrupted, Outcome, Raised, Returned
+from replayt_core._outcome import AskedApproval, Interrupted, Outcome, Raised, Returned
 from replayt_core._summary import RunSummary
 from replayt_core.errors import (
     ApprovalPending,
@@ -92,6 +92,7 @@ class Session:
 
     def returned(self, attempt: Attempt, value: object, elapsed_ms: float) -> Outcome:
         """The outcome of a handler that returned."""
+        attempt.journal.require_all_served()
         set_aside = self._close(attempt)
         if set_aside is not None:
             return set_aside
@@ -108,9 +109,13 @@ class Session:
 
     def raised(self, attempt: Attempt, error: BaseException) -> Outcome:
         """The outcome of a handler that raised; an `Interrupted` has to be raised on."""
+        if isinstance(attempt.pause, AskedApproval):
+            attempt.journal.require_all_served()
         set_aside = self._close(attempt)
         if set_aside is not None:
             return set_aside
+        if isinstance(error, ApprovalPending):
+            error = DefinitionError("ApprovalPending was raised by hand; use ctx.request_approval")
         if not isinstance(error, Exception):
             return Interrupted(reason=type(error).__name__)
         retries = self.step().retries.retry_on
@@ -147,7 +152,3 @@ class Session:
             head=state.head,
             served_calls=self.served,
         )
-
-
-PAUSES = (ApprovalPending, OutcomeUnknownSignal)
-"""The signals that unwind a handler when the run pauses."""

@@ -78,7 +78,7 @@ def apply_summary(summary: RunSummary, event: Event) -> None:
     if count is not None:
         try:
             count(summary, event.payload, event)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             return  # `apply` notes the same payload in `problems`
 
 

@@ -133,11 +133,13 @@ class ChainReader:
         if event.run_id != self.run_id:
             raise self._damage(f"belongs to run {event.run_id!r:.150}")
         if event.seq != self._next_seq:
-            raise self._damage(f"has seq {event.seq}")
+            raise self._damage(f"has seq {str(event.seq):.24}")
         chained = self.chained
         if chained is None:
             chained = starts_chain(event)
-        if chained:
+        # A `prev` that is there must be right, in an unchained log too: else a first line that
+        # lost its `prev` would make the whole log look unchained.
+        if chained or event.prev is not None:
             self._check_link(event)
         self.chained = chained
         self._batch.append(event)

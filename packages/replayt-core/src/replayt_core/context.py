@@ -113,6 +113,9 @@ class RunContext:
 
         Reproducible on purpose, so not for secrets.
         """
+        if self._attempt.tool is not None:
+            # A served call does not run the body, so the body must not move the handler's stream.
+            return random.Random(self._attempt.idempotency_key())  # noqa: S311 as below
         if self._random is None:
             state = self._attempt.state
             seed = f"{state.run_id}/{state.state}/{state.visit}/{state.attempt}"
@@ -151,8 +154,8 @@ class RunContext:
             return known.approved
         if not isinstance(approval_id, str) or not approval_id:
             raise DefinitionError("request_approval: the id is a non-empty text")
-        for route in (on_approve, on_reject):
-            self._check_route(approval_id, route)
+        on_approve = self._checked_route(approval_id, on_approve)
+        on_reject = self._checked_route(approval_id, on_reject)
         where = f"approval {approval_id!r}"
         shown = {
             "summary": str(to_json_value(summary, f"{where}: summary")),
@@ -200,9 +203,9 @@ class RunContext:
         )
         return answer
 
-    def _check_route(self, approval_id: str, route: str | None) -> None:
+    def _checked_route(self, approval_id: str, route: str | None) -> str | None:
         if route is None:
-            return
+            return None
         workflow = self._attempt.services.workflow
         allowed = workflow.targets(self.state)
         if route not in workflow.steps or (allowed is not None and route not in allowed):
@@ -210,6 +213,7 @@ class RunContext:
                 f"approval {approval_id!r}: the route to {route!r} is not declared for step "
                 f"{self.state!r}; add it to its to=[...]"
             )
+        return str.__str__(route)
 
     def _shown(self, value: Any) -> Any:
         """The run's own object; inside a tool a copy, since nothing it changes may count."""

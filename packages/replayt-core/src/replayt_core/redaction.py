@@ -110,7 +110,14 @@ class Scrubber:
         self._needles = tuple(to_json(secret)[1:-1] for secret in self._secrets)
 
     def holds_secret(self, encoded: bytes) -> bool:
-        """Whether JSON bytes hold a live secret."""
+        """Whether the texts in JSON bytes hold a live secret."""
+        if not self._is_hit(encoded):
+            return False
+        value = from_json(encoded)
+        return bool(self._clean(value) != value)
+
+    def _is_hit(self, encoded: bytes) -> bool:
+        """The cheap look at the bytes; it also hits numbers, and text across an escape."""
         return any(needle in encoded for needle in self._needles)
 
     def text(self, text: str) -> str:
@@ -123,8 +130,15 @@ class Scrubber:
     def encode(self, payload: Payload) -> tuple[bytes, Payload]:
         """The payload's bytes without live secrets, and the payload that those bytes hold."""
         body = to_json(payload, inf_nan_mode="null")
-        if not self._needles or not self.holds_secret(body):
+        if not self._needles or not self._is_hit(body):
             return body, payload
-        for needle in self._needles:
-            body = body.replace(needle, SCRUBBED.encode())
-        return body, cast("dict[str, Any]", from_json(body))
+        clean = cast("dict[str, Any]", self._clean(from_json(body)))
+        return to_json(clean), clean
+
+    def _clean(self, value: object) -> object:
+        """The value with its texts scrubbed: replaced after decoding, so that it stays JSON."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(key): self._clean(item) for key, item in value.items()}
+        return [self._clean(item) for item in value] if isinstance(value, list) else value

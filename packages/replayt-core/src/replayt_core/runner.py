@@ -14,7 +14,7 @@ from replayt_core._log_writer import LogWriter, hold, repair
 from replayt_core._machine import MAX_STEPS, next_action
 from replayt_core._outcome import Enter, Entered, Execute, Interrupted, Outcome, Started
 from replayt_core._recovery import plan_resume
-from replayt_core._session import PAUSES, RunResult, Session
+from replayt_core._session import RunResult, Session
 from replayt_core._values import to_json_value
 from replayt_core.context import RunContext
 from replayt_core.errors import (
@@ -179,8 +179,6 @@ class Runner:
         outcome: Outcome
         try:
             value = self._call_handler(session, attempt)
-        except PAUSES as signal:
-            outcome = session.raised(attempt, signal)
         except BaseException as raised:
             error = raised
             outcome = session.raised(attempt, raised)

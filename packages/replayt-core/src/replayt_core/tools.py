@@ -24,7 +24,7 @@ from replayt_core._effects import Call, Invoke, perform
 from replayt_core._error_info import error_message, validation_fields
 from replayt_core._journal import CallAnswer, RecordedCall
 from replayt_core._outcome import OutcomeUnknown
-from replayt_core._values import to_json_value
+from replayt_core._values import decode_value, to_json_value
 from replayt_core.errors import DefinitionError, NotJSONError, NotReplayableError, ToolError
 from replayt_core.events import Draft, Payload
 from replayt_core.redaction import LogMode
@@ -210,19 +210,23 @@ def call_tool(
 ) -> Call[Any]:
     """One tool call, live or served."""
     attempt.require_open("ctx.tools.call")
-    asked: Payload = {
-        "name": name,
-        "arguments": to_json_value(dict(arguments), f"arguments of tool {name!r}"),
-    }
+    where = f"arguments of tool {name!r}"
+    try:
+        asked: Payload = {
+            "name": str(to_json_value(name, "the name of a tool")),
+            "arguments": to_json_value(dict(arguments), where),
+        }
+    except NotJSONError as error:
+        raise ToolError("InvalidArguments", str(error)) from error
     known = tools.get(name)
     call, recorded = attempt.journal.next_call("tool", asked)
     state = attempt.state.state
     head: Payload = {"call": call, "state": state}
+    key = attempt.use_tool(name, asked["arguments"])
     if recorded is not None:
         attempt.look("call", name, recorded.seq)
         result = _served(attempt, known, recorded, head)
         if result is not None:
-            attempt.count_tool_use(name, asked["arguments"])
             return _hand_over(known, result)
     requested = Draft("tool_call", {**head, **asked})
     try:
@@ -238,20 +242,20 @@ def call_tool(
         return _hand_over(known, events[1].payload, error)
     event = attempt.journal.append(requested)[0]
     attempt.look("call", name, event.seq)
-    result, cause = yield from _run(attempt, known, bound, asked, head)
+    result, cause = yield from _run(attempt, known, bound, key, head)
     logged = attempt.journal.append(Draft("tool_result", result))[0]
     return _hand_over(known, logged.payload, cause)
 
 
 def _run(
-    attempt: Attempt, known: Tool, bound: dict[str, Any], asked: Payload, head: Payload
+    attempt: Attempt, known: Tool, bound: dict[str, Any], key: str, head: Payload
 ) -> Call[tuple[Payload, Exception | None]]:
     """Run the body; the result as it is to be logged, and the live exception if there was one."""
     clock = attempt.services.clock
     result: Payload = {**head, "name": known.name, "ok": True}
     cause: Exception | None = None
     started = clock.monotonic()
-    attempt.enter_tool(known.name, asked["arguments"])
+    attempt.enter_tool(known.name, key)
     try:
         value = yield Invoke(known.function, bound)
         result["result"] = known.encode_result(value)
@@ -301,7 +305,7 @@ def _hand_over(known: Tool | None, result: Payload, cause: Exception | None = No
             raise NotReplayableError(message) from cause
         kind = str(error.get("kind") or error.get("type") or "ToolError")
         raise ToolError(kind, message) from cause
-    logged = result.get("result")
+    logged = decode_value(to_json(result.get("result")))  # the log's own stays as it is
     if known is None:
         return logged
     try:

@@ -125,8 +125,8 @@ class Workflow:
     def __init__(self, name: str, version: str = "1") -> None:
         if not name or not isinstance(name, str):
             raise DefinitionError("Workflow: the name must be a non-empty text")
-        self.name = name
-        self.version = str(version)
+        self.name = str.__str__(name)
+        self.version = str.__str__(version) if isinstance(version, str) else str(version)
         self.initial: str | None = None
         self._steps: dict[str, Step] = {}
         self._edges: dict[tuple[str, str], None] = {}
@@ -161,7 +161,7 @@ class Workflow:
         `to` declares where it may go. `expects` names context keys that must be there, or maps
         them to the types they must have. Without `retries` a step has one attempt.
         """
-        _checked_state(name)
+        name = _checked_state(name)
         if isinstance(to, str):
             raise DefinitionError(f"step {name!r}: `to` is a list of states; write to=[{to!r}]")
         if isinstance(expects, str):
@@ -227,4 +227,5 @@ def _checked_state(state: str) -> str:
         state.encode()
     except UnicodeEncodeError:
         raise DefinitionError(f"the state {state!r:.60} holds a lone surrogate") from None
-    return state
+    # A text enum is taken by its value: that is what the log holds and what comes back.
+    return str.__str__(state)
