@@ -7,6 +7,9 @@ import os
 
 import pytest
 
+# The real model server: `model_server`, `keyed_model_server`, `running_model_server`.
+pytest_plugins = ["tests.model_server.plugin"]
+
 # What each package brings by name, beside the package itself (SC-3).
 BROUGHT_BY = {
     "replayt_core": ("pydantic",),

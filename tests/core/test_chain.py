@@ -141,6 +141,23 @@ def test_a_chain_that_lost_its_first_prev_is_damage_not_an_old_log() -> None:
         list(read_lines(RUN, [old(1, "run_started", log_schema=1)]))
 
 
+def test_a_log_whose_first_line_lost_its_prev_does_not_pass_for_an_old_one() -> None:
+    lines = lines_of(sealed([note(), note()]))
+    lines[0] = lines[0].replace(b'"prev"', b'"qrev"')
+    with pytest.raises(DamagedLogError, match="event 2 does not follow"):
+        list(read_lines(RUN, lines))
+
+
+def test_an_old_log_goes_on_chained_and_what_is_chained_is_checked() -> None:
+    first = old(1, "run_started", workflow_name="w")
+    more = seal(RUN, note(2), after=1, head=line_hash(first), ts=TS)
+    lines = [first, *(event.line for event in more)]
+    assert [event.seq for event in read_lines(RUN, lines)] == [1, 2, 3]
+    lines[0] = lines[0].replace(b'"w"', b'"v"')
+    with pytest.raises(DamagedLogError):
+        list(read_lines(RUN, lines))
+
+
 def test_only_a_resolution_may_lack_prev_and_the_next_line_covers_it() -> None:
     [batch] = sealed([note()])
     bridge = old(2, "approval_resolved", approval_id="a", approved=True)

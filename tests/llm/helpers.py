@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replayt_core.ports import CallSettings, ChatRequest, ResponseSchema, RetryNotice
-
 from replayt_llm._exchange import HTTPCall, HTTPReply
 
 Script = Callable[[socket.socket, threading.Event], None]
@@ -69,7 +69,7 @@ class HostileServer:
 
 
 @contextmanager
-def hostile(*scripts: Script) -> Iterator[HostileServer]:
+def hostile(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[HostileServer]:
     """A server on loopback whose connections follow `scripts`; ended when the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = HostileServer(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
@@ -77,8 +77,11 @@ def hostile(*scripts: Script) -> Iterator[HostileServer]:
 
     def serve_one(sock: socket.socket, script: Script) -> None:
         # The other side may hang up whenever it likes: that is what many of the tests are about.
-        with sock, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            stack.callback(sock.close)
             sock.settimeout(30)
+            if tls is not None:
+                sock = stack.enter_context(tls.wrap_socket(sock, server_side=True))
             server.requests.append(read_request(sock))
             script(sock, over)
             with contextlib.suppress(OSError):

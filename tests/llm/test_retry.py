@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from replayt_core.errors import LLMError
 from replayt_core.ports import RetryNotice
-
 from replayt_llm import LLMSettings, OpenAICompatClient
 from replayt_llm._exchange import NotSentError
 from tests.llm.helpers import FakeClock, FakeTransport, ask, error_body, reply

@@ -6,20 +6,23 @@ import gzip
 import os
 import signal
 import socket
+import ssl
 import struct
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
-from replayt_core.errors import LLMError
 
+from replayt_core.errors import LLMError
 from replayt_llm import LLMSettings, OpenAICompatClient
 from replayt_llm._exchange import HTTPCall, NotSentError
 from replayt_llm._transport import MAX_REPLY_BYTES, HTTPTransport
 from tests.llm.helpers import answer, ask, completion, hostile, no_retry, read_request, sends
 
 KEY = "sk-planted-0123456789"
+HERE = Path(__file__).parent
 TIMEOUT = 1.0
 SLACK = 0.5  # what the promise allows on top of the timeout
 
@@ -95,7 +98,8 @@ BROKEN = {
         sends(answer(b"\x1f\x8b", status="503 Busy", headers=["Content-Encoding: gzip"])), "server",
     ),
     "redirect": (
-        sends(answer(b"", status="302 Found", headers=["Location: http://127.0.0.1:9/"])), "protocol",
+        sends(answer(b"", status="302 Found", headers=["Location: http://127.0.0.1:9/"])),
+        "protocol",
     ),
     "huge headers": (sends(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 3_000_000), "protocol"),
     "announced too large": (
@@ -384,6 +388,46 @@ def test_sc_68_a_ca_file_that_cannot_be_read_is_named(name, tmp_path):
     assert caught.value.kind == "not_configured"
 
 
+def tls_call(base_url: str, *, timeout: float = 20, **env: str):
+    client = OpenAICompatClient(
+        LLMSettings(KEY, base_url, timeout_seconds=timeout, max_retries=0),
+        transport=HTTPTransport(env=env),
+    )
+    try:
+        return client.complete(ask(), on_retry=no_retry)
+    except LLMError as exc:
+        return exc
+    finally:
+        client.close()
+
+
+@pytest.fixture
+def server_tls() -> ssl.SSLContext:
+    """What a server on localhost shows: a certificate that nobody trusts by default."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(HERE / "localhost.pem")
+    return context
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_sc_68_a_company_ca_file_is_honoured(name, server_tls):
+    with hostile(sends(answer(GOOD)), tls=server_tls) as server:
+        base_url = server.base_url.replace("http://127.0.0.1", "https://localhost")
+        refused = tls_call(base_url)
+        assert refused.kind == "connection"
+        assert "SSL_CERT_FILE" in refused.message
+        assert tls_call(base_url, **{name: str(HERE / "localhost-ca.pem")}).text == "hi"
+
+
+def test_a_drip_over_tls_ends_in_time(server_tls):
+    with hostile(drip(CHUNKED, b"1\r\n \r\n"), tls=server_tls) as server:
+        base_url = server.base_url.replace("http:", "https:")
+        started = time.monotonic()
+        outcome = tls_call(base_url, timeout=0.5, SSL_CERT_FILE=str(HERE / "localhost-ca.pem"))
+        assert outcome.kind == "timeout"
+        assert time.monotonic() - started <= 0.5 + SLACK
+
+
 def test_a_broken_proxy_setting_does_not_show_its_password(monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "nonsense://user:proxy-secret@[bad")
     call = HTTPCall(url="https://h.example/", where="https://h.example", headers={}, body=b"",
@@ -418,7 +462,11 @@ def test_a_forked_child_does_not_speak_on_its_parents_connection():
     with hostile(keeps_alive(5)) as server:
         client = OpenAICompatClient(LLMSettings(KEY, server.base_url), transport=transport)
         client.complete(ask(), on_retry=no_retry)
+        parents = list(transport._idle)
         transport._owner = -1  # as a child would find it
         client.complete(ask(), on_retry=no_retry)
         client.close()
+        assert not any(lane.client.is_closed for lane in parents)
+        for lane in parents:
+            lane.client.close()
         assert server.connections == 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from replayt_core.errors import LLMError
 from replayt_core.ports import ChatRequest, ResponseSchema, Usage
-
 from replayt_llm import PRESETS, LLMSettings, OpenAICompatClient
 from tests.llm.helpers import FakeTransport, ask, completion, error_body, no_retry, reply
 
@@ -318,7 +318,8 @@ def test_sc_67_each_status_has_its_kind_and_shows(status, more, kind):
     "body",
     [
         b'{"error": {"message": "Flux low", "code": 400}}', b'{"error": "Flux low"}',
-        b'[{"error": {"message": "Flux low"}}]', b'{"detail": "Flux low"}', b'{"message": "Flux low"}',
+        b'[{"error": {"message": "Flux low"}}]', b'{"detail": "Flux low"}',
+        b'{"message": "Flux low"}',
         b'{"type": "error", "error": {"type": "x", "message": "Flux low"}}',
     ],
 )  # fmt: skip

@@ -25,7 +25,7 @@ START_SECONDS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class ModelServer:
-    """Where the server listens. `base_url` ends in /v1; `api_key` is what it demands, if anything."""
+    """Where the server listens. `base_url` ends in /v1; `api_key` is what it demands, or None."""
 
     base_url: str
     api_key: str | None

@@ -44,6 +44,7 @@ from replayt_core.redaction import LogMode, scrub_tokens
 from replayt_core.run_ids import check_run_id
 from replayt_core.runner import Runner
 from replayt_core.tools import tool
+from replayt_core.verify import Difference, Verification, verify
 from replayt_core.workflow import RetryPolicy, Workflow
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "DamagedLogError",
     "DefinitionError",
     "DeterminismError",
+    "Difference",
     "Event",
     "Finding",
     "InvalidRunIdError",
@@ -88,6 +90,7 @@ __all__ = [
     "StoreWriteError",
     "ToolError",
     "TransitionError",
+    "Verification",
     "Workflow",
     "WorkflowChangedError",
     "apply",
@@ -101,5 +104,6 @@ __all__ = [
     "scrub_tokens",
     "summarize",
     "tool",
+    "verify",
     "workflow_changes",
 ]

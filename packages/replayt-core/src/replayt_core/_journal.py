@@ -76,6 +76,8 @@ class Journal:
         self.calls = 0
         self.served = 0
         self.divergence: DeterminismError | None = None
+        self.mismatch: tuple[RecordedCall, Payload] | None = None
+        self.lost: list[int] = []
 
     def next_call(self, kind: CallKind, asked: Payload) -> tuple[int, RecordedCall | None]:
         """The number of the call that starts now, and its record where the log has one.
@@ -90,9 +92,12 @@ class Journal:
         now = describe_call(kind, asked)
         then = describe_call(recorded.kind, recorded.request)
         if fingerprint(kind, asked) != fingerprint(recorded.kind, recorded.request):
+            self.mismatch = (recorded, asked)
             self.diverge(f"call {self.calls} is not the recorded one", then, now, recorded.seq)
         if recorded.finished:
             self.served += 1
+            if not recorded.servable:
+                self.lost.append(recorded.seq)
         return self.calls, recorded
 
     def diverge(self, message: str, recorded: str, now: str, seq: int | None) -> None:
@@ -102,6 +107,7 @@ class Journal:
         self.divergence = DeterminismError(
             f"{where}: {message}", recorded=recorded, now=now, seq=seq
         )
+        self.divergence.what = message
         raise self.divergence
 
     def append(self, *drafts: Draft) -> list[Event]:

@@ -133,7 +133,7 @@ class ChainReader:
         if event.run_id != self.run_id:
             raise self._damage(f"belongs to run {event.run_id!r:.150}")
         if event.seq != self._next_seq:
-            raise self._damage(f"has seq {str(event.seq):.24}")
+            raise self._damage(f"has seq {event.seq!s:.24}")
         chained = self.chained
         if chained is None:
             chained = starts_chain(event)

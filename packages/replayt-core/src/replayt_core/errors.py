@@ -144,6 +144,7 @@ class DeterminismError(ReplaytError):
 
     def __init__(self, message: str, *, recorded: str, now: str, seq: int | None = None) -> None:
         super().__init__(f"{message}\n  recorded: {recorded}\n  now:      {now}")
+        self.what = message
         self.recorded = recorded
         self.now = now
         self.seq = seq

@@ -88,6 +88,10 @@ class Tool:
                 f"{str(error).splitlines()[0]}"
             ) from None
 
+    def check(self) -> None:
+        """Raises `DefinitionError` where an annotation has no schema: before anything has run."""
+        _ = self._adapters, self.returns
+
     def bind(self, arguments: Mapping[str, JsonValue]) -> dict[str, Any]:
         """The validated arguments. Raises `ToolError` naming each that does not fit."""
         problems = [f"unexpected argument {name!r}" for name in arguments.keys() - self._adapters]
@@ -219,6 +223,8 @@ def call_tool(
     except NotJSONError as error:
         raise ToolError("InvalidArguments", str(error)) from error
     known = tools.get(name)
+    if known is not None:
+        known.check()
     call, recorded = attempt.journal.next_call("tool", asked)
     state = attempt.state.state
     head: Payload = {"call": call, "state": state}

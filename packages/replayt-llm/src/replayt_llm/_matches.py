@@ -139,7 +139,7 @@ def _array(value: list[Any], schema: Mapping[str, Any], resolve: Resolve) -> boo
         return False
     if "contains" in schema:
         found = sum(matches(item, schema["contains"], resolve) for item in value)
-        return schema.get("minContains", 1) <= found <= schema.get("maxContains", len(value))
+        return bool(schema.get("minContains", 1) <= found <= schema.get("maxContains", len(value)))
     return True
 
 

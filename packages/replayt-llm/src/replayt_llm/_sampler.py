@@ -7,14 +7,16 @@ each choice goes to the branch that can end soonest.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from replayt_llm._formats import string_of_format
 from replayt_llm._matches import Schema, UnknownAssertion, matches, same
+from replayt_llm._merge import merge
+from replayt_llm._numbers import Unsatisfiable, number_for
 from replayt_llm._pattern import string_for
 
 _TRIES = 40
@@ -22,15 +24,6 @@ _LEAN_DEPTH = 5
 """From this depth on nothing optional is made that would lead deeper."""
 _HARD_DEPTH = 60
 _MAX_ITEMS = 10_000
-
-
-class Unsatisfiable(Exception):
-    """No fitting value was found. `path` says where in the reply, `problem` why."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
-        self.path = path
-        self.problem = problem
 
 
 class Sampler:
@@ -163,7 +156,7 @@ class Sampler:
         if kind == "string":
             return self._string(schema, path, attempt)
         if kind in ("integer", "number"):
-            return self._number(schema, path, whole=kind == "integer")
+            return number_for(schema, self._rng, path, whole=kind == "integer")
         if kind == "boolean":
             return self._rng.random() < 0.5
         return None
@@ -174,15 +167,19 @@ class Sampler:
         }
         parts = list(schema.get("allOf", ()))
         if "$ref" in schema:
-            if self._heights.get(schema["$ref"], math.inf) == math.inf:
+            reference = schema["$ref"]
+            try:
+                parts.append(self.resolve(reference))
+            except Unsatisfiable as exc:
+                raise Unsatisfiable(path, f"{reference} is {exc.problem}") from None
+            if self._heights.get(reference, math.inf) == math.inf:
                 raise Unsatisfiable(path, "the schema recurses without end")
-            parts.append(self.resolve(schema["$ref"]))
         for part in parts:
             if isinstance(part, bool):
                 if not part:
                     raise Unsatisfiable(path, "nothing fits here")
                 continue
-            merged = _merge(merged, part)
+            merged = merge(merged, part)
         return self._make(merged, path, depth + 1)
 
     def _make_branch(
@@ -199,12 +196,13 @@ class Sampler:
             branches = [p for p, h in zip(branches, heights) if h < math.inf]  # noqa: B905
             told = [part for part in branches if not _is_null(part)]
             branches = told or branches  # an answer says more than none
+        branches = _without_bare_string(branches)
         if attempt == 0:
             chosen = self._rng.choice(branches)
         else:  # whatever was wrong with the last one, try another
             chosen = branches[(attempt - 1) % len(branches)]
         rest = {key: value for key, value in schema.items() if key not in (name, "discriminator")}
-        return self._make(_merge(rest, chosen if chosen is not True else {}), path, depth + 1)
+        return self._make(merge(rest, chosen if chosen is not True else {}), path, depth + 1)
 
     def _make_conditional(
         self, schema: Mapping[str, Any], path: str, depth: int, attempt: int
@@ -213,10 +211,10 @@ class Sampler:
         if attempt % 2 == 0:
             for name in ("if", "then"):
                 part = schema.get(name, True)
-                rest = _merge(rest, part if isinstance(part, Mapping) else {})
+                rest = merge(rest, part if isinstance(part, Mapping) else {})
         else:
             part = schema.get("else", True)
-            rest = _merge(rest, part if isinstance(part, Mapping) else {})
+            rest = merge(rest, part if isinstance(part, Mapping) else {})
         return self._make(rest, path, depth + 1)
 
     def _type_of(self, schema: Mapping[str, Any], depth: int) -> str:
@@ -317,7 +315,7 @@ class Sampler:
                 break
             index = len(made)
             if index == 0 and "contains" in schema and not first:
-                part = _merge({}, schema["contains"]) if schema["contains"] is not True else {}
+                part = merge({}, schema["contains"]) if schema["contains"] is not True else {}
             else:
                 part = first[index] if index < len(first) else rest
             item = self._make(part, f"{path}[{index}]", depth + 1)
@@ -337,6 +335,8 @@ class Sampler:
             if made is None:
                 raise Unsatisfiable(path, "found no string that fits the pattern")
             return made
+        if schema.get("contentMediaType") == "application/json" and "contentSchema" in schema:
+            return json.dumps(self._make(schema["contentSchema"], path, 0))
         if "format" in schema:
             formatted = string_of_format(schema["format"], self._rng)
             if formatted is not None:
@@ -347,119 +347,23 @@ class Sampler:
         if high is not None and len(text) > high:
             # Too short for the label: letters that differ, so that unique items stay possible.
             text = "".join(self._rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(high))
-        return text if len(text) >= low else text + " offline" * (-(-(low - len(text)) // 8))
-
-    def _number(self, schema: Mapping[str, Any], path: str, *, whole: bool) -> int | float:
-        low, low_open = _bound(schema, "minimum", "exclusiveMinimum", max)
-        high, high_open = _bound(schema, "maximum", "exclusiveMaximum", min)
-        step = schema.get("multipleOf")
-        if whole or step is not None:
-            unit = Fraction(str(step)) if step is not None else Fraction(1)
-            if whole and unit.denominator != 1:
-                unit = Fraction(unit.numerator)  # the least whole multiple
-            return self._multiple(low, high, low_open, high_open, unit, path, whole=whole)
-        if low is None and high is None:
-            return round(self._rng.uniform(0, 100), 2)
-        start = float(low) if low is not None else float(high or 0) - 100
-        end = float(high) if high is not None else start + 100
-        if start > end:
-            raise Unsatisfiable(path, "minimum is above maximum")
-        if end - start == math.inf:
-            return 0.0
-        value = start + (end - start) * self._rng.uniform(0.05, 0.95)
-        rounded = round(value, 2)
-        if start < rounded < end:
-            return rounded
-        return value if start < value < end else (end if low_open else start)
-
-    def _multiple(
-        self,
-        low: Fraction | None,
-        high: Fraction | None,
-        low_open: bool,
-        high_open: bool,
-        unit: Fraction,
-        path: str,
-        *,
-        whole: bool,
-    ) -> int | float:
-        first = None if low is None else math.ceil(low / unit)
-        last = None if high is None else math.floor(high / unit)
-        if first is not None and low_open and first * unit == low:
-            first += 1
-        if last is not None and high_open and last * unit == high:
-            last -= 1
-        if first is None:
-            first = 0 if last is None or last >= 0 else last - 100
-        if last is None:
-            last = first + 100
-        if first > last:
-            raise Unsatisfiable(path, "no multiple lies between the bounds")
-        count = self._rng.randint(first, min(last, first + 1_000))
-        value = count * unit
-        if whole or value.denominator == 1:
-            return int(value)
-        return float(value)
+        padding = " offline" * (-(-max(0, low - len(text)) // 8))
+        return (text + padding)[:high]
 
 
-def _bound(
-    schema: Mapping[str, Any], closed: str, opened: str, pick: Any
-) -> tuple[Fraction | None, bool]:
-    found: list[tuple[Fraction, bool]] = []
-    for name, is_open in ((closed, False), (opened, True)):
-        value = schema.get(name)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            found.append((Fraction(str(value)), is_open))
-    if not found:
-        return None, False
-    limit = pick(value for value, _ in found)
-    return limit, any(is_open for value, is_open in found if value == limit)
+def _without_bare_string(branches: list[Any]) -> list[Any]:
+    """Beside a number, a string without any rule is how Pydantic writes the text of a Decimal."""
+    if not any(isinstance(part, Mapping) and part.get("type") == "number" for part in branches):
+        return branches
+    rules = {"type", "title", "description"}
+    return [
+        part
+        for part in branches
+        if not (isinstance(part, Mapping) and part.get("type") == "string" and part.keys() <= rules)
+    ]
 
 
 def _is_null(schema: Schema) -> bool:
     return isinstance(schema, Mapping) and (
         schema.get("type") == "null" or schema.get("const", 0) is None
     )
-
-
-def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
-    """Both schemas at once, as far as a proposal needs it; the judge has the exact word."""
-    merged = dict(left)
-    for key, value in right.items():
-        if key not in merged or key in ("title", "description", "default"):
-            merged.setdefault(key, value)
-        elif key == "properties":
-            both = dict(merged[key])
-            for name, part in value.items():
-                both[name] = {"allOf": [both[name], part]} if name in both else part
-            merged[key] = both
-        elif key == "required":
-            merged[key] = [*merged[key], *(name for name in value if name not in merged[key])]
-        elif key in ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"):
-            merged[key] = max(merged[key], value)
-        elif key in ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"):
-            merged[key] = min(merged[key], value)
-        elif key == "enum":
-            merged[key] = [item for item in merged[key] if any(same(item, v) for v in value)]
-        elif key == "items" and isinstance(value, Mapping) and isinstance(merged[key], Mapping):
-            merged[key] = {"allOf": [merged[key], value]}
-        elif key == "type":
-            merged[key] = _common_type(merged[key], value)
-        elif key == "allOf":
-            merged[key] = [*merged[key], *value]
-        elif key in ("anyOf", "oneOf", "$ref"):
-            merged["allOf"] = [*merged.get("allOf", ()), {key: value}]
-        elif key == "additionalProperties" and value is False:
-            merged[key] = False
-    return merged
-
-
-def _common_type(left: Any, right: Any) -> Any:
-    one = [left] if isinstance(left, str) else list(left)
-    two = [right] if isinstance(right, str) else list(right)
-    if "number" in one and "integer" in two:
-        one.append("integer")
-    if "integer" in one and "number" in two:
-        two.append("integer")
-    common = [name for name in one if name in two]
-    return (common[0] if len(common) == 1 else common) or left

@@ -54,7 +54,7 @@ def fit(schema: Mapping[str, Any]) -> FittedSchema:
     definitions = original.pop("$defs", {})
     count = _Count()
     try:
-        root = original
+        root = _merge_single_all_of(original)
         reference = root.get("$ref")
         if reference is not None:  # recursive models: the root must be the object itself
             root = {**_resolve(reference, definitions), **root}

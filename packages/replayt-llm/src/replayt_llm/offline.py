@@ -11,7 +11,8 @@ from pydantic import JsonValue
 
 from replayt_core.errors import LLMError
 from replayt_core.ports import ChatRequest, ChatResponse, RetryListener
-from replayt_llm._sampler import Sampler, Unsatisfiable
+from replayt_llm._numbers import Unsatisfiable
+from replayt_llm._sampler import Sampler
 from replayt_llm.presets import PRESETS
 
 _MODEL = PRESETS["offline"].default_model

@@ -169,13 +169,14 @@ class LogFile:
             if fd < 0:
                 return None
             position, empty = None, False
-            try:
+            # What was acknowledged stays so, whatever fails from here on.
+            with suppress(OSError):
                 now = self._system.fstat(fd)
                 empty = now.st_size == 0 and is_same_file(self._path, now)
                 whole = self._ready and not self._dead and not self._torn
                 if whole and not empty and now.st_size == self._end:
                     position = self._position(now)
-            finally:
+            with suppress(OSError):
                 if empty:
                     self._system.remove_and_close(fd, self._path)
                 else:

@@ -132,12 +132,17 @@ class JSONLStore:
                 fd = self._system.open_read(path)
             except OSError:
                 return False
+            mine = False
             try:
                 if not _files.is_regular(self._system.fstat(fd)):
                     return False
-                return not self._system.try_lock(fd, shared=True)
+                mine = self._system.try_lock(fd, shared=True)
+                return not mine
             finally:
-                os.close(fd)
+                if mine:
+                    self._system.unlock_and_close(fd)
+                else:
+                    os.close(fd)
 
     def repair(self, run_id: str) -> TornTail | None:
         """Put a torn tail aside as `<run_id>.jsonl.torn-<n>`, then cut it; None when there is none.

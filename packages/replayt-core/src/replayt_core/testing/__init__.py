@@ -2,14 +2,23 @@
 
 from replayt_core.testing.events import assert_events
 from replayt_core.testing.llm import MockLLMClient, run_with_mock
-from replayt_core.testing.store_contract import StoreContract, check_store
+from replayt_core.testing.store_contract import (
+    ClauseResult,
+    ContractViolation,
+    StoreContract,
+    StoreReport,
+    check_store,
+)
 from replayt_core.testing.system import CountingIds, FrozenClock
 
 __all__ = [
+    "ClauseResult",
+    "ContractViolation",
     "CountingIds",
     "FrozenClock",
     "MockLLMClient",
     "StoreContract",
+    "StoreReport",
     "assert_events",
     "check_store",
     "run_with_mock",

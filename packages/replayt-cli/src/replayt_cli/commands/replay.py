@@ -1,0 +1,52 @@
+"""`replayt replay`: the recorded timeline of a run."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from replayt_cli.options import Debug, LogDir, RunId, StoreURL
+
+
+class Format(str, Enum):
+    """How a timeline is shown."""
+
+    text = "text"
+    json = "json"
+
+
+def replay(
+    run_id: RunId,
+    shown_as: Annotated[
+        Format,
+        typer.Option("--format", "-f", metavar="text|json", help="How the timeline is shown."),
+    ] = Format.text,
+    log_dir: LogDir = None,
+    store_url: StoreURL = None,
+    debug: Debug = False,
+) -> int:
+    """Show what happened in a run, in order. No network, no handler: only the log is read."""
+    from dataclasses import asdict
+
+    from replayt_cli import exit_codes
+    from replayt_cli.recorded import read_run
+    from replayt_cli.render.history import print_timeline
+    from replayt_cli.render.json import print_json
+    from replayt_cli.render.text import complain
+    from replayt_cli.stores import choose_store, find_run
+    from replayt_core.timeline import timeline
+
+    store = choose_store(log_dir, store_url).open()
+    run_id = find_run(store, run_id)
+    recorded = read_run(store, run_id)
+    if shown_as is Format.json:
+        entries = [asdict(entry) for entry in timeline(run_id, recorded.events)]
+        print_json({"run_id": run_id, "status": recorded.status, "timeline": entries})
+    else:
+        print_timeline(recorded)
+    if recorded.damage:
+        complain(str(recorded.damage))
+        return exit_codes.DAMAGED
+    return exit_codes.DONE

@@ -1,0 +1,167 @@
+"""`replayt resume`: answer what a run waits for, and execute it further."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from replayt_cli.options import (
+    DEFAULT_MAX_STEPS,
+    Debug,
+    DryRun,
+    LogDir,
+    MaxSteps,
+    OptionalText,
+    Output,
+    OutputAs,
+    RunId,
+    StoreURL,
+    Target,
+)
+
+if TYPE_CHECKING:
+    from replayt_core import RunState, Workflow
+
+_NO_RESULT = (0, "")
+Calls = Optional[list[int]]  # noqa: UP045 - typer 0.12 does not read `list[int] | None`
+
+
+def resume(
+    target: Target,
+    run_id: RunId,
+    approval: Annotated[
+        OptionalText,
+        typer.Option(
+            "--approval",
+            metavar="ID",
+            help="Approve the approval of that id (or reject it, with --reject).",
+            show_default=False,
+        ),
+    ] = None,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Reject instead.", show_default=False)
+    ] = False,
+    by: Annotated[
+        OptionalText,
+        typer.Option("--by", metavar="NAME", help="Who answers.", show_default=False),
+    ] = None,
+    reason: Annotated[
+        OptionalText, typer.Option("--reason", metavar="TEXT", help="Why.", show_default=False)
+    ] = None,
+    allow_changed: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changed",
+            help="Go on although the workflow is not the recorded one; this is recorded.",
+            show_default=False,
+        ),
+    ] = False,
+    retry: Annotated[
+        Calls,
+        typer.Option(
+            "--retry",
+            metavar="CALL",
+            help="Make the tool call at that seq again, whose outcome is unknown.",
+            show_default=False,
+        ),
+    ] = None,
+    result: Annotated[
+        tuple[int, str],
+        typer.Option(
+            "--result",
+            metavar="CALL JSON",
+            help="What the tool call at that seq returned.",
+            show_default=False,
+        ),
+    ] = _NO_RESULT,
+    fail: Annotated[
+        Calls,
+        typer.Option(
+            "--fail", metavar="CALL", help="The tool call at that seq failed.", show_default=False
+        ),
+    ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over",
+            help="Nobody executes the run, I made sure (for stores without locks).",
+            show_default=False,
+        ),
+    ] = False,
+    max_steps: MaxSteps = DEFAULT_MAX_STEPS,
+    dry_run: DryRun = False,
+    log_dir: LogDir = None,
+    store_url: StoreURL = None,
+    output: OutputAs = Output.text,
+    debug: Debug = False,
+) -> int:
+    """Go on with a run after an approval, a crash or a signal. Exit codes as for run.
+
+    Without an answer a run that waits is reported as paused, and nothing is written. The log mode
+    is the one the run was started with.
+    """
+    from replayt_cli.errors import UsageError
+    from replayt_cli.execution import Execution, llm_factory
+    from replayt_cli.inputs import parse_json
+    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.target import load_target
+    from replayt_core import Runner, fold, resolve
+
+    choice = choose_store(log_dir, store_url)
+    if approval is None and (reject or by is not None or reason is not None):
+        raise UsageError("--reject, --by and --reason need --approval ID: which one is answered?")
+    results: dict[int, Any] = {}
+    if result != _NO_RESULT:
+        results[result[0]] = parse_json(result[1], "--result")
+    workflow = load_target(target)
+    store = choice.open()
+    run_id = find_run(store, run_id)
+    state = fold(run_id, store.read(run_id))
+    _check_calls(state, [*(retry or ()), *results, *(fail or ())])
+    if approval is not None:
+        # Before anything is answered: an answer must not be spent on a run that then refuses.
+        _check_workflow(workflow, state, allow_changed=allow_changed)
+        resolve(store, run_id, approval, approved=not reject, by=by, reason=reason)
+    runner = Runner(workflow, store, llm_settings=llm_factory(dry_run=dry_run), max_steps=max_steps)
+    execution = Execution(target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run)
+    return execution.finish(
+        lambda: runner.resume(
+            run_id,
+            retry_calls=retry or (),
+            call_results=results,
+            failed_calls=fail or (),
+            allow_changed=allow_changed,
+            take_over=take_over,
+        ),
+        output,
+    )
+
+
+def _check_workflow(workflow: Workflow, state: RunState, *, allow_changed: bool) -> None:
+    from replayt_core import RefusedError, WorkflowChangedError, workflow_changes
+
+    if not state.chained:
+        raise RefusedError(
+            f"run {state.run_id} was written by an older release; it can be shown, not resumed"
+        )
+    changes = workflow_changes(workflow, state)
+    if changes and not allow_changed:
+        raise WorkflowChangedError(
+            f"run {state.run_id}: the workflow is not the one that was recorded: "
+            f"{'; '.join(changes)}; nothing was answered. Use the recorded one, or --allow-changed"
+        )
+
+
+def _check_calls(state: RunState, calls: list[int]) -> None:
+    from replayt_cli.errors import NotFoundError, UsageError
+
+    if len(set(calls)) != len(calls):
+        raise UsageError("--retry, --result and --fail name the same call twice")
+    waiting = state.pause.call if state.pause else None
+    for call in calls:
+        if call != waiting:
+            open_call = "for no call" if waiting is None else f"for call {waiting}"
+            raise NotFoundError(
+                f"run {state.run_id} does not wait for call {call}, but {open_call}"
+            )

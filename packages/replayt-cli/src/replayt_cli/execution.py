@@ -1,0 +1,102 @@
+"""Executing a run from the command line: its model, its end, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from replayt_cli import exit_codes
+from replayt_cli.errors import Terminated
+from replayt_cli.options import Output
+from replayt_cli.render.json import print_json
+from replayt_cli.render.outcome import print_outcome
+from replayt_cli.render.text import complain
+from replayt_cli.signals import ending_in_order
+from replayt_cli.stores import StoreChoice, command_line
+from replayt_core import Event, RunResult, fold
+from replayt_core.ports import EventStore, HoldsSecrets, LLMClient, LLMClientFactory
+
+
+def llm_factory(*, dry_run: bool) -> LLMClientFactory:
+    """Where the models of a run come from: the environment, or with `dry_run` nowhere.
+
+    The environment is judged at the first model call, so a workflow without one needs no key. Its
+    keys count as secrets from the start.
+    """
+    from replayt_llm import client_factory_from_env
+
+    factory = client_factory_from_env()
+    return _DryRun(factory) if dry_run else factory
+
+
+@dataclass(frozen=True)
+class _DryRun:
+    """The offline provider, with the secrets of the environment known all the same."""
+
+    live: LLMClientFactory
+
+    def client(self) -> LLMClient:
+        """The client that calls no model."""
+        from replayt_llm import LLMSettings
+
+        return LLMSettings.for_provider("offline").client()
+
+    def secrets(self) -> list[str]:
+        """The secrets that no event may hold."""
+        return list(self.live.secrets()) if isinstance(self.live, HoldsSecrets) else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One run that this process executes: where it is kept, and how it is taken up again."""
+
+    target: str
+    run_id: str
+    store: EventStore
+    choice: StoreChoice
+    dry_run: bool = False
+
+    def resume_command(self, *options: str) -> str:
+        """The command that takes this run up, to be copied into a shell."""
+        kept = [*self.choice.flags(), *(["--dry-run"] if self.dry_run else [])]
+        return command_line("replayt", "resume", self.target, self.run_id, *options, *kept)
+
+    def finish(self, execute: Callable[[], RunResult], output: Output) -> int:
+        """Execute, print the outcome, and return the exit code."""
+        try:
+            with ending_in_order():
+                result = execute()
+        except (KeyboardInterrupt, Terminated):
+            if next(iter(self.store.read(self.run_id)), None) is not None:
+                complain(f"interrupted; to go on: {self.resume_command()}")
+            raise
+        events = list(self.store.read(self.run_id))
+        document = self._document(result, events)
+        if output is Output.json:
+            print_json(document)
+        else:
+            print_outcome(document, result, self.resume_command)
+        return exit_codes.for_status(result.status)
+
+    def _document(self, result: RunResult, events: list[Event]) -> dict[str, Any]:
+        summary = result.summary
+        pause = fold(self.run_id, events).pause if result.status == "paused" else None
+        return {
+            "run_id": result.run_id,
+            "workflow": f"{summary.workflow_name}@{summary.workflow_version}",
+            "status": result.status,
+            "final_state": result.final_state,
+            "error": result.error,
+            "waiting": [approval.approval_id for approval in result.waiting],
+            "waiting_call": pause.call if pause else None,
+            "llm_calls": summary.llm_calls,
+            "tool_calls": summary.tool_calls,
+            "served_calls": result.served_calls,
+            "total_tokens": summary.total_tokens,
+            "retries": summary.retries + summary.llm_retries,
+            "hosts": sorted(summary.hosts),
+            "providers": sorted(summary.providers),
+            "log": self.choice.place(self.store, result.run_id),
+            "head": result.head,
+        }

@@ -1,0 +1,113 @@
+"""Values on the command line: inputs as strict JSON, tags as KEY=VALUE."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from replayt_cli.errors import UsageError
+
+
+def read_inputs(inputs_json: str | None, pairs: Sequence[str] | None) -> dict[str, Any]:
+    """The inputs of a run: `--inputs-json` (JSON, `@file` or `-`), then each `--input KEY=VALUE`.
+
+    A VALUE that is JSON counts as that, anything else as text.
+    """
+    inputs: dict[str, Any] = {}
+    if inputs_json is not None:
+        value = parse_json(_text_of(inputs_json), "--inputs-json")
+        if not isinstance(value, dict):
+            raise UsageError(
+                f"--inputs-json must be a JSON object such as '{{\"key\": 1}}', not {_kind(value)}"
+            )
+        inputs = value
+    for key, text in _pairs(pairs, "--input").items():
+        try:
+            inputs[key] = parse_json(text, "--input")
+        except UsageError:
+            inputs[key] = text
+    return inputs
+
+
+def read_tags(pairs: Sequence[str] | None) -> dict[str, str]:
+    """The tags given as `--tag KEY=VALUE`; a value may hold `=` itself."""
+    return _pairs(pairs, "--tag")
+
+
+def parse_json(text: str, where: str) -> Any:
+    """One JSON value. Raises `UsageError` for what is none, for a key given twice and for NaN."""
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        _check_finite(value)
+    except json.JSONDecodeError as error:
+        at = f"line {error.lineno} column {error.colno}"
+        raise UsageError(f"{where} is not valid JSON: {error.msg} ({at})") from None
+    except ValueError as error:
+        raise UsageError(f"{where} is not valid JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{where} is nested too deeply") from None
+    return value
+
+
+def _text_of(value: str) -> str:
+    if value == "-":
+        data = sys.stdin.buffer.read()
+        where = "standard input"
+    elif value.startswith("@"):
+        where = value[1:]
+        try:
+            data = Path(where).read_bytes()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(f"--inputs-json: cannot read {where}: {reason}") from None
+    else:
+        return value
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"--inputs-json: {where} is not UTF-8 text") from None
+
+
+def _pairs(pairs: Sequence[str] | None, option: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for pair in pairs or ():
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise UsageError(f"{option} {pair!r:.80} is not KEY=VALUE")
+        if key in found:
+            raise UsageError(f"{option} {key!r:.80} is given twice")
+        found[key] = value
+    return found
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key!r:.80} is given twice")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _check_finite(value: Any) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number is too large")
+    if isinstance(value, dict):
+        for item in value.values():
+            _check_finite(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_finite(item)
+
+
+def _kind(value: Any) -> str:
+    names = {list: "an array", str: "a text", bool: "a truth value", type(None): "null"}
+    return names.get(type(value), "a number")

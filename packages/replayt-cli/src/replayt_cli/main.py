@@ -1,0 +1,143 @@
+"""`main`: parse the command line, run one command, say what went wrong in one line, exit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import typer
+
+from replayt_cli import exit_codes
+from replayt_cli.commands import (
+    doctor,
+    graph,
+    init,
+    inspect,
+    replay,
+    resume,
+    run,
+    runs,
+    validate,
+)
+from replayt_cli.options import Debug
+from replayt_cli.render.text import complain, use_safe_streams
+
+app = typer.Typer(
+    name="replayt",
+    help="Run workflows whose every step is logged; show, resume and replay their runs.",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+COMMANDS: tuple[Callable[..., int], ...] = (
+    run.run,
+    resume.resume,
+    inspect.inspect,
+    replay.replay,
+    runs.runs,
+    graph.graph,
+    validate.validate,
+    init.init,
+    doctor.doctor,
+)
+for _command in COMMANDS:
+    app.command()(_command)
+
+
+@dataclass
+class Invocation:
+    """What one call of `main` was told besides the command."""
+
+    debug: bool = False
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"replayt-cli {version('replayt-cli')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    ctx: typer.Context,
+    debug: Debug = False,
+    version: bool = typer.Option(
+        False, "--version", help="Show the version.", callback=_show_version, is_eager=True
+    ),
+) -> int:
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+    return exit_codes.DONE
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    invocation = Invocation()
+    use_safe_streams()
+    try:
+        code = app(
+            args=None if argv is None else list(argv),
+            prog_name="replayt",
+            standalone_mode=False,
+            obj=invocation,
+        )
+        sys.stdout.flush()
+    except BaseException as error:
+        return _end(error, debug=invocation.debug)
+    return code if isinstance(code, int) else exit_codes.DONE
+
+
+def _end(error: BaseException, *, debug: bool) -> int:
+    """Say what went wrong and return the exit code that goes with it."""
+    from replayt_cli.errors import OutputClosed, Terminated
+
+    if isinstance(error, OutputClosed | BrokenPipeError):
+        _forget_stdout()
+        return exit_codes.SIGNAL + getattr(signal, "SIGPIPE", 13)
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return exit_codes.SIGNAL + signal.SIGINT
+    if isinstance(error, Terminated):
+        return exit_codes.SIGNAL + error.signum
+    if isinstance(error, SystemExit):
+        # A workflow's own code called sys.exit(); its code means something else than ours.
+        complain(f"the workflow's code called sys.exit({error.code!r})")
+        return exit_codes.FAILED
+    if hasattr(error, "format_message"):
+        return _end_usage(error)
+    from replayt_core.errors import ReplaytError
+
+    if isinstance(error, ReplaytError):
+        complain(str(error))
+    elif isinstance(error, OSError):
+        complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    else:
+        complain(
+            f"unexpected {type(error).__name__}: {error}; --debug shows where, please report it"
+        )
+    return exit_codes.for_error(error)
+
+
+def _end_usage(error: BaseException) -> int:
+    """An error of typer's parser. Told by its attributes: typer does not export its classes."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "replayt")
+    message = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    complain(f"{message}. See `{path} --help`")
+    code = getattr(error, "exit_code", exit_codes.FAILED)
+    return exit_codes.USAGE if code == 2 else int(code)
+
+
+def _forget_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's own last flush stays quiet."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

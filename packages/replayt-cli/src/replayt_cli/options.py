@@ -1,0 +1,100 @@
+"""The arguments and options that several commands share: one meaning everywhere."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Optional
+
+import typer
+
+# typer 0.12 does not read `str | None`.
+OptionalText = Optional[str]  # noqa: UP045
+OptionalTexts = Optional[list[str]]  # noqa: UP045
+
+DEFAULT_LOG_DIR = ".replayt/runs"
+DEFAULT_MAX_STEPS = 1_000
+
+
+class Output(str, Enum):
+    """How a result is printed."""
+
+    text = "text"
+    json = "json"
+
+
+def _set_debug(ctx: typer.Context, value: bool) -> bool:
+    settings = ctx.find_root().obj
+    if value and hasattr(settings, "debug"):
+        settings.debug = True
+    return value
+
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="The workflow: module:variable, or a .py file with `wf` or `workflow`.",
+        show_default=False,
+    ),
+]
+RunId = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN_ID",
+        help="The run: its id, or a unique start or end of it.",
+        show_default=False,
+    ),
+]
+LogDir = Annotated[
+    OptionalText,
+    typer.Option(
+        "--log-dir",
+        metavar="DIR",
+        help=f"The directory of the logs.  [default: {DEFAULT_LOG_DIR}]",
+        show_default=False,
+    ),
+]
+StoreURL = Annotated[
+    OptionalText,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Where the logs are, as a URL: jsonl:///DIR, or a scheme that a package registers.",
+        show_default=False,
+    ),
+]
+OutputAs = Annotated[
+    Output,
+    typer.Option("--output", "-o", metavar="text|json", help="How the result is printed."),
+]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug",
+        help="Show tracebacks.",
+        callback=_set_debug,
+        is_eager=True,
+        show_default=False,
+    ),
+]
+Tags = Annotated[
+    OptionalTexts,
+    typer.Option("--tag", metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Call no model: answers are made up to fit their schemas. Tools do run.",
+        show_default=False,
+    ),
+]
+MaxSteps = Annotated[
+    int,
+    typer.Option(
+        "--max-steps",
+        metavar="N",
+        min=1,
+        help="End the run as failed after entering so many states.",
+    ),
+]

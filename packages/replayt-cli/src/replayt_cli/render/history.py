@@ -1,0 +1,98 @@
+"""A recorded run as text: `inspect` lists its events, `replay` tells them with their details."""
+
+from __future__ import annotations
+
+from replayt_cli.recorded import RecordedRun
+from replayt_cli.render.json import inline
+from replayt_cli.render.outcome import error_text
+from replayt_cli.render.text import count_of, cut, echo, escape, one_line, paint, width, wrap
+from replayt_core import RunSummary
+from replayt_core.timeline import timeline
+
+_DETAIL_CHARS = 2_000
+
+
+def print_inspection(run: RecordedRun) -> None:
+    """A summary line, the counts, what the run waits for, then one line an event."""
+    summary, columns = run.state.summary, width()
+    echo(_headline(run))
+    for line in wrap(_counts(summary), columns, indent=""):
+        echo(line)
+    echo(f"started {short_time(summary.started_ts)}, last event {short_time(summary.last_ts)}")
+    if summary.tags:
+        tags = ", ".join(f"{key}={value}" for key, value in sorted(summary.tags.items()))
+        echo(f"tags {one_line(tags)}")
+    if summary.error is not None:
+        echo(f"error {error_text(summary.error)}")
+    for approval in run.state.open_approvals():
+        words = one_line(approval.summary)
+        echo(f"waits for approval {escape(approval.approval_id)}" + (f": {words}" if words else ""))
+    for seq, problem in run.state.problems:
+        echo(f"event {seq} does not fit: {one_line(problem)}")
+    if not run.events:
+        return
+    echo()
+    entries = list(timeline(run.state.run_id, run.events))
+    size = len(str(entries[-1].seq))
+    kinds = max(len(escape(entry.kind)) for entry in entries)
+    for entry in entries:
+        start = f"{entry.seq:>{size}}  {_offset(entry.offset_seconds)}  "
+        echo(cut(f"{start}{escape(entry.kind):<{kinds}}  {one_line(entry.title)}", columns))
+
+
+def print_timeline(run: RecordedRun) -> None:
+    """Each event in words, with its details below it."""
+    columns = width()
+    echo(_headline(run))
+    for entry in timeline(run.state.run_id, run.events):
+        title = one_line(entry.title)
+        start = f"{_offset(entry.offset_seconds)}  {entry.seq:>4}  "
+        lines = wrap(title, columns, indent=start)
+        # A wrapped title goes on below itself, not below the time.
+        echo(lines[0])
+        for line in lines[1:]:
+            echo(" " * len(start) + line.strip().removeprefix(start.strip()))
+        for label, value in entry.details.items():
+            text = cut(one_line(inline(value)), _DETAIL_CHARS)
+            for line in wrap(f"{escape(label)}: {text}", columns, indent=" " * (len(start) + 2)):
+                echo(line)
+
+
+def short_time(ts: str | None) -> str:
+    """A time of day to the second, without what every line of a listing repeats."""
+    if ts is None:
+        return "-"
+    whole = ts.partition(".")[0].removesuffix("Z")
+    return escape(f"{whole.replace('T', ' ')}Z")
+
+
+def _headline(run: RecordedRun) -> str:
+    summary = run.state.summary
+    name = one_line(f"{summary.workflow_name}@{summary.workflow_version}")
+    return f"run {run.state.run_id}  {name}  {paint(run.status, run.status)}"
+
+
+def _counts(summary: RunSummary) -> str:
+    counts = (
+        (summary.events, "event"),
+        (summary.states, "state"),
+        (summary.transitions, "transition"),
+        (summary.llm_calls, "llm call"),
+        (summary.tool_calls, "tool call"),
+        (summary.approvals, "approval"),
+    )
+    shown = [count_of(number, name) for number, name in counts]
+    if summary.total_tokens:
+        shown.append(count_of(summary.total_tokens, "token"))
+    if summary.retries or summary.llm_retries:
+        shown.append(count_of(summary.retries + summary.llm_retries, "retry", "retries"))
+    return ", ".join(shown)
+
+
+def _offset(seconds: float) -> str:
+    """Seconds since the start, in a column of eight."""
+    if seconds < 1_000:
+        return f"+{seconds:.3f}s".rjust(9)
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"+{hours}:{minutes:02}:{rest:02}".rjust(9)

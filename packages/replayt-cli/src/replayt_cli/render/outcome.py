@@ -1,0 +1,91 @@
+"""The outcome of a run as text: how it stands, what it waits for, what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from replayt_cli.render.json import inline
+from replayt_cli.render.text import count_of, cut, echo, escape, one_line, paint, width, wrap
+from replayt_core import RunResult
+
+_SHOWN_CHARS = 400
+
+
+def print_outcome(
+    document: dict[str, Any], result: RunResult, resume_command: Callable[..., str]
+) -> None:
+    """Print `key=value` lines, then what a paused run waits for, then one closing line."""
+    echo(f"run_id={result.run_id}")
+    echo(f"workflow={one_line(document['workflow'])}")
+    echo(f"status={paint(result.status, result.status)}")
+    if result.final_state is not None:
+        name = "state" if result.status == "paused" else "final_state"
+        echo(f"{name}={one_line(result.final_state)}")
+    if result.error is not None:
+        echo(f"error={error_text(dict(result.error))}")
+    for approval in result.waiting:
+        named = f"--approval={approval.approval_id}"
+        words = one_line(approval.summary)
+        echo()
+        echo(f"waits for approval {escape(approval.approval_id)}" + (f": {words}" if words else ""))
+        if approval.details not in (None, {}, [], ""):
+            shown = cut(one_line(inline(approval.details)), _SHOWN_CHARS)
+            _print_wrapped(shown, indent="  ")
+        echo(f"  approve: {escape(resume_command(*_approval(approval.approval_id, named)))}")
+        echo(
+            "  reject:  "
+            + escape(resume_command(*_approval(approval.approval_id, named), "--reject"))
+        )
+    if document["waiting_call"] is not None:
+        call = str(document["waiting_call"])
+        echo()
+        echo(f"waits for word of call {call}: it was started, and nobody knows whether it happened")
+        echo(f"  make it again:  {escape(resume_command('--retry', call))}")
+        echo(f"  it returned:    {escape(resume_command('--result', call, 'JSON'))}")
+        echo(f"  it failed:      {escape(resume_command('--fail', call))}")
+    echo()
+    _print_wrapped(closing_line(document), indent="")
+
+
+def error_text(error: dict[str, Any]) -> str:
+    """An error of a run on one line, with its place in the user's code."""
+    text = f"{error.get('type') or 'error'}: {error.get('message')}"
+    place = error.get("location")
+    return one_line(f"{text} ({place})" if place else text)
+
+
+def closing_line(document: dict[str, Any]) -> str:
+    """What the run did so far: calls, tokens, retries, hosts, and where all of it is written."""
+    parts = [_model_calls(document), count_of(document["tool_calls"], "tool call")]
+    if document["served_calls"]:
+        parts.append(f"{document['served_calls']} served from the log")
+    parts += [
+        count_of(document["total_tokens"], "token"),
+        count_of(document["retries"], "retry", "retries"),
+    ]
+    return f"{', '.join(parts)}; log {escape(document['log'])}, head {document['head']}"
+
+
+def _model_calls(document: dict[str, Any]) -> str:
+    """How many, and who was asked: a made-up answer must never look like a model's."""
+    calls = document["llm_calls"]
+    if not calls:
+        return "no model call"
+    if document["hosts"]:
+        asked = f"to {', '.join(document['hosts'])}"
+    elif document["providers"] == ["offline"]:
+        asked = "offline: no model was called"
+    else:
+        asked = "no host is recorded"
+    return f"{count_of(calls, 'model call')} ({escape(asked)})"
+
+
+def _approval(approval_id: str, joined: str) -> list[str]:
+    """An id that starts with a dash has to be joined to its option."""
+    return [joined] if approval_id.startswith("-") else ["--approval", approval_id]
+
+
+def _print_wrapped(text: str, *, indent: str) -> None:
+    for line in wrap(text, width(), indent=indent):
+        echo(line)

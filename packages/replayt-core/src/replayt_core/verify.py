@@ -1,0 +1,149 @@
+"""Verification: is the log whole and legal, and does today's code still do what it records?
+
+With a workflow the handlers are executed again, offline: every call is served from the log, and
+what each attempt does is compared with what stands there. Not compared are times, ids, `prev`,
+latency, usage, delays, epochs and the texts of errors. What a log mode did not keep is named,
+never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from replayt_core._fold import RunState, apply, new_state
+from replayt_core._reexecution import Difference, Reexecution
+from replayt_core.chain import ChainReader, line_hash
+from replayt_core.errors import DamagedLogError, RunNotFoundError
+from replayt_core.events import Event
+from replayt_core.tools import make_tool
+from replayt_core.workflow import Workflow
+
+__all__ = ["Difference", "Verification", "verify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was checked of one run, and what was found.
+
+    `unchained` lists the seqs of lines without `prev`; `attempts` and `served_calls` say how much
+    was executed again; `not_replayable` names what the log mode did not keep; `notes` are changes
+    that are no difference. `head` is the hash of the last line, `head_found` whether the hash that
+    was asked for is that of a line (None: none was asked for).
+    """
+
+    run_id: str
+    events: int
+    head: str
+    head_found: bool | None
+    chained: bool
+    unchained: tuple[int, ...]
+    damage: str | None
+    illegal: tuple[tuple[int, str], ...]
+    executed: bool
+    attempts: int
+    served_calls: int
+    difference: Difference | None
+    not_replayable: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found. Unchained lines and what is not replayable are no finding."""
+        return (
+            self.damage is None
+            and not self.illegal
+            and self.difference is None
+            and self.head_found is not False
+        )
+
+
+def verify(
+    workflow: Workflow | None,
+    events: Iterable[Event],
+    *,
+    head: str | None = None,
+    tools: Sequence[Callable[..., Any]] = (),
+) -> Verification:
+    """Check one run's events: the chain, the numbering, the legality of every move.
+
+    With a workflow its handlers are executed again against the log, to the first difference;
+    `tools` are those the runner was given. Nothing is written, no network is used, and memory
+    does not grow with the log. Raises `RunNotFoundError` when there are no events.
+    """
+    stream = _batches(events)
+    damage: str | None = None
+    try:
+        first = next(stream)
+    except StopIteration:
+        raise RunNotFoundError("there are no events to verify") from None
+    run_id = first[0].run_id
+    check = _Check(run_id, head)
+    again = None
+    if workflow is not None:
+        again = Reexecution(workflow, check.state, [make_tool(function) for function in tools])
+    try:
+        for batch in _chain([first], stream):
+            check.read(batch)
+            if again is not None:
+                again.take(batch)
+            for event in batch:
+                apply(check.state, event)
+    except DamagedLogError as error:
+        damage = str(error)
+    if again is not None:
+        again.finish()
+    state = check.state
+    return Verification(
+        run_id=run_id,
+        events=check.events,
+        head=state.head,
+        head_found=None if head is None else check.head_found,
+        chained=state.chained,
+        unchained=tuple(check.unchained),
+        damage=damage,
+        illegal=tuple(state.problems),
+        executed=again is not None and state.chained,
+        attempts=again.attempts if again else 0,
+        served_calls=again.served if again else 0,
+        difference=again.difference if again else None,
+        not_replayable=tuple(again.not_replayable) if again else (),
+        notes=tuple(again.notes()) if again else (),
+    )
+
+
+class _Check:
+    """Follows the lines: what any reader can check without the workflow."""
+
+    def __init__(self, run_id: str, head: str | None) -> None:
+        self.state: RunState = new_state(run_id)
+        self.events = 0
+        self.unchained: list[int] = []
+        self.head_found = False
+        self._reader = ChainReader(run_id)
+        self._head = head
+
+    def read(self, batch: Sequence[Event]) -> None:
+        """Raises `DamagedLogError` where a line does not follow the one before it."""
+        for event in batch:
+            self._reader.feed(event.line)
+            self.events += 1
+            if event.prev is None:
+                self.unchained.append(event.seq)
+            if self._head is not None and line_hash(event.line) == self._head:
+                self.head_found = True
+
+
+def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
+    batch: list[Event] = []
+    for event in events:
+        batch.append(event)
+        if not event.more:
+            yield batch
+            batch = []
+
+
+def _chain(first: Iterable[list[Event]], rest: Iterator[list[Event]]) -> Iterator[list[Event]]:
+    yield from first
+    yield from rest

@@ -1,0 +1,179 @@
+"""The bundled workflows in this process; tests/e2e runs them through the command line."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from replayt import MemoryStore, Runner, Workflow, mermaid, resolve
+from replayt.examples import issue_triage, publishing_preflight, refund_policy
+from replayt.testing import MockLLMClient, assert_events, run_with_mock
+from tests.facade.helpers import FOLDER, sample
+
+EXAMPLES = {
+    module.wf.name: module for module in (issue_triage, publishing_preflight, refund_policy)
+}
+TRIAGE = issue_triage.Triage(
+    kind="bug", component="sync", severity="high", summary="Edits are lost.", open_questions=[]
+)
+LOOK = publishing_preflight.SecondLook(tone="plain", claims_to_check=["About a minute?"])
+FORMS = [TRIAGE.__class__, LOOK.__class__, refund_policy.Claim]
+
+
+def test_every_module_of_the_folder_is_listed_here_and_in_its_readme() -> None:
+    modules = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    assert modules == set(EXAMPLES)
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name in modules | {path.name for path in FOLDER.glob("*.json")}:
+        assert name in readme, f"examples/README.md does not mention {name}"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_each_loads_validates_clean_and_declares_its_moves(name: str) -> None:
+    """SC-188."""
+    wf: Workflow = EXAMPLES[name].wf
+    assert wf.check() == []
+    assert wf.edges
+    drawn = mermaid(wf.initial, list(wf.steps), wf.edges)
+    assert drawn.startswith("flowchart TD")
+    assert all(state in drawn for state in wf.steps)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_every_text_and_list_that_a_model_fills_in_is_bounded(form: type[BaseModel]) -> None:
+    """So that every reply ends, whatever the model."""
+    waiting: list[Any] = [form.model_json_schema()]
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, dict):
+            continue
+        if node.get("type") == "string" and "enum" not in node and "const" not in node:
+            assert "maxLength" in node, node
+        if node.get("type") == "array":
+            assert "maxItems" in node, node
+        waiting += [*node.get("properties", {}).values(), node.get("items")]
+        waiting += node.get("$defs", {}).values()
+
+
+def test_issue_triage_runs_with_its_sample_and_waits_for_a_person() -> None:
+    """SC-187."""
+    store = MemoryStore()
+    mock = MockLLMClient().enqueue(TRIAGE)
+    paused = run_with_mock(issue_triage.wf, store, mock, inputs=sample("issue_triage"))
+    assert (paused.status, paused.final_state) == ("paused", "review")
+    assert [request.approval_id for request in paused.waiting] == ["triage"]
+    assert_events(store, paused.run_id, "tool_call", count=1, name="find_owner")
+
+    resolve(store, paused.run_id, "triage", approved=True, by="ada")
+    done = Runner(issue_triage.wf, store).resume(paused.run_id)
+    assert (done.status, done.final_state) == ("completed", "apply")
+    assert done.context["update"] == {
+        "number": 482,
+        "labels": ["bug", "component:sync", "severity:high"],
+        "assignee": "@storage-team",
+    }
+
+
+def test_issue_triage_writes_nothing_when_it_is_rejected() -> None:
+    store = MemoryStore()
+    mock = MockLLMClient().enqueue(TRIAGE)
+    run_id = run_with_mock(issue_triage.wf, store, mock, inputs=sample("issue_triage")).run_id
+    resolve(store, run_id, "triage", approved=False)
+    done = Runner(issue_triage.wf, store).resume(run_id)
+    assert (done.status, done.final_state) == ("completed", "leave_to_person")
+    assert_events(store, run_id, "tool_call", count=0, name="update_issue")
+
+
+def test_a_too_short_issue_asks_for_more_without_a_model() -> None:
+    """SC-187. The queue of the mock is empty: any model call would be an error."""
+    store = MemoryStore()
+    inputs = sample("issue_triage_too_short")
+    done = run_with_mock(issue_triage.wf, store, MockLLMClient(), inputs=inputs)
+    assert (done.status, done.final_state) == ("completed", "request_more_info")
+    assert "at least 40 characters" in done.context["reply"]
+    assert_events(store, done.run_id, "llm_request", count=0)
+
+
+def test_no_answer_of_the_model_leads_around_the_approval() -> None:
+    """SC-197. Every combination of what the form lets a model choose ends at the same gate."""
+    fields = issue_triage.Triage.model_fields
+    choices = [get_args(fields[name].annotation) for name in ("kind", "component", "severity")]
+    for kind, component, severity in itertools.product(*choices):
+        answer = issue_triage.Triage(
+            kind=kind, component=component, severity=severity, summary="x", open_questions=[]
+        )
+        mock = MockLLMClient().enqueue(answer)
+        run = run_with_mock(issue_triage.wf, MemoryStore(), mock, inputs=sample("issue_triage"))
+        assert (run.status, run.final_state) == ("paused", "review")
+
+
+@pytest.mark.parametrize(
+    ("reason", "days", "status", "ends_in"),
+    [
+        ("damaged", 6, "delivered", "refund"),
+        ("damaged", 31, "delivered", "deny"),
+        ("wrong_item", 30, "delivered", "refund"),
+        ("changed_mind", 14, "delivered", "refund"),
+        ("changed_mind", 15, "delivered", "deny"),
+        ("not_arrived", 3, "delivered", "deny"),
+        ("not_arrived", None, "shipped", "deny"),
+        ("other", 400, "returned", "refund"),
+    ],
+)
+def test_refund_policy_decides_by_its_rules(
+    reason: Any, days: int | None, status: str, ends_in: str
+) -> None:
+    inputs = sample("refund_policy")
+    inputs["order"] |= {"days_since_delivery": days, "status": status}
+    mock = MockLLMClient().enqueue(refund_policy.Claim(reason=reason, summary="x"))
+    done = run_with_mock(refund_policy.wf, MemoryStore(), mock, inputs=inputs)
+    assert (done.status, done.final_state) == ("completed", ends_in)
+    assert done.context["decision"]
+
+
+@pytest.mark.parametrize(("approved", "ends_in"), [(True, "refund"), (False, "deny")])
+@pytest.mark.parametrize("reason", get_args(refund_policy.Claim.model_fields["reason"].annotation))
+def test_a_large_refund_goes_to_a_manager_whatever_the_letter_says(
+    reason: Any, approved: bool, ends_in: str
+) -> None:
+    store = MemoryStore()
+    mock = MockLLMClient().enqueue(refund_policy.Claim(reason=reason, summary="x"))
+    paused = run_with_mock(refund_policy.wf, store, mock, inputs=sample("refund_policy_large"))
+    assert (paused.status, paused.final_state) == ("paused", "manager_review")
+    resolve(store, paused.run_id, "refund", approved=approved)
+    assert Runner(refund_policy.wf, store).resume(paused.run_id).final_state == ends_in
+
+
+@pytest.mark.parametrize(("approved", "ends_in"), [(True, "publish"), (False, "send_back")])
+def test_publishing_preflight_shows_the_reviewer_what_the_model_said_once(
+    approved: bool, ends_in: str
+) -> None:
+    """SC-189. On resume the model call is served from the log: the mock has no second answer."""
+    store = MemoryStore()
+    mock = MockLLMClient().enqueue(LOOK)
+    inputs = sample("publishing_preflight")
+    paused = run_with_mock(publishing_preflight.wf, store, mock, inputs=inputs)
+    assert paused.status == "paused"
+    (request,) = paused.waiting
+    assert request.approval_id == "publish"
+    assert request.details["claims_to_check"] == LOOK.claims_to_check
+
+    resolve(store, paused.run_id, "publish", approved=approved)
+    done = Runner(publishing_preflight.wf, store, llm_client=mock).resume(paused.run_id)
+    assert (done.status, done.final_state, done.served_calls) == ("completed", ends_in, 1)
+    assert_events(store, paused.run_id, "llm_request", count=1)
+
+
+def test_a_draft_with_leftovers_goes_back_without_model_or_reviewer() -> None:
+    inputs = sample("publishing_preflight")
+    inputs["draft"]["body"] += " TODO: link to http://old.example/page"
+    store = MemoryStore()
+    done = run_with_mock(publishing_preflight.wf, store, MockLLMClient(), inputs=inputs)
+    assert (done.status, done.final_state) == ("completed", "send_back")
+    assert done.context["problems"] == [
+        "left over: TODO",
+        "link without https: http://old.example/page",
+    ]

@@ -1,0 +1,128 @@
+"""SC-194. The pages do what they say: every block is run as written or says why it is not."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.workspace.helpers import MEMBERS, ROOT
+from tests.workspace.pages import Reader, anchors, blocks_of, fits, local_links
+
+EXAMPLES = ROOT / "packages/replayt/src/replayt/examples"
+PAGES = {
+    "README.md": ROOT / "README.md",
+    "docs/README.md": ROOT / "docs/README.md",
+    "docs/quickstart.md": ROOT / "docs/quickstart.md",
+    "examples/README.md": EXAMPLES / "README.md",
+    "packages/replayt/README.md": ROOT / "packages/replayt/README.md",
+}
+RUN_AND_NOT_RUN = {
+    "README.md": (7, 5),
+    "docs/README.md": (0, 0),
+    "docs/quickstart.md": (5, 0),
+    "examples/README.md": (5, 0),
+    "packages/replayt/README.md": (1, 0),
+}
+"""How many blocks of each page are run, and how many say why they are not."""
+each_page = pytest.mark.parametrize("page", PAGES)
+needs_bash = pytest.mark.skipif(
+    os.name == "nt" or shutil.which("bash") is None, reason="the pages' shell blocks are for bash"
+)
+
+
+def text_of(page: str) -> str:
+    return PAGES[page].read_text(encoding="utf-8")
+
+
+@needs_bash
+@each_page
+def test_every_block_runs_as_written(page: str, tmp_path: Path) -> None:
+    """SC-33 and SC-81 are in the README; its `text` blocks say what has to be printed."""
+    if page.startswith("examples/"):
+        for sample in EXAMPLES.glob("*.json"):
+            shutil.copy(sample, tmp_path)
+    reader = Reader(tmp_path)
+    for block in blocks_of(page, text_of(page)):
+        if block.runnable and block.not_run is None:
+            reader.run(block)
+
+
+@each_page
+def test_the_blocks_that_are_run_and_those_that_say_why_not_are_counted(page: str) -> None:
+    runnable = [block for block in blocks_of(page, text_of(page)) if block.runnable]
+    marked = [block for block in runnable if block.not_run is not None]
+    counts = (len(runnable) - len(marked), len(marked))
+    assert counts == RUN_AND_NOT_RUN[page], f"{page}: (run, not run) is {counts}; see the table"
+    unlabelled = [block.where for block in blocks_of(page, text_of(page)) if not block.language]
+    assert not unlabelled, "these blocks name no language; use text for output"
+
+
+def test_the_readme_holds_the_examples_that_are_promised() -> None:
+    """SC-33: prints a run id and `completed`. SC-81: the typed tool's `sum` is 4."""
+    blocks = {
+        name[1]: block
+        for block in blocks_of("README.md", text_of("README.md"))
+        if (name := re.match(r"# (\w+\.py)\n", block.text))
+    }
+    assert {"hello.py", "sort_ticket.py", "add.py", "ship.py"} <= blocks.keys()
+    hello, add = blocks["hello.py"], blocks["add.py"]
+    assert "from replayt import LogMode, Runner, Workflow\n" in hello.text
+    assert "from replayt.persistence import JSONLStore\n" in hello.text
+    assert "print(result.run_id, result.status)" in hello.text
+    assert hello.output == "… completed\n"
+    assert 'ctx.set("sum", result.total)' in add.text
+    assert add.output == "completed 4\n"
+    assert all(block.not_run is None for block in blocks.values())
+
+
+@needs_bash
+def test_a_wrong_block_would_be_noticed(tmp_path: Path) -> None:
+    page = "```sh\nexit 3  # exits with 2\n```\n```python\nprint(1)\n```\n```text\n2\n```\n"
+    wrong_code, wrong_output, _ = blocks_of("page", page)
+    with pytest.raises(AssertionError, match="exited with 3, the page says 2"):
+        Reader(tmp_path).run(wrong_code)
+    with pytest.raises(AssertionError, match="should print"):
+        Reader(tmp_path).run(wrong_output)
+    assert fits("… completed\n", "01a2 completed\n")
+    assert not fits("… completed\n", "01a2\ncompleted\n")
+
+
+@each_page
+def test_links_lead_to_files_and_headings_that_exist(page: str) -> None:
+    for link in local_links(text_of(page)):
+        name, _, anchor = link.partition("#")
+        target = (PAGES[page].parent / name).resolve() if name else PAGES[page]
+        assert target.exists(), f"{page}: {link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page}: {link}"
+
+
+@each_page
+def test_nobody_is_sent_to_the_package_of_that_name_on_the_index(page: str) -> None:
+    """`replayt` on the public index is other people's; only local paths and wheels are this."""
+    for block in blocks_of(page, text_of(page)):
+        for command in re.findall(r"pip install (.+)", block.text):
+            words = re.split(r"&&|;", command)[0].split()
+            wrong = [word for word in words if re.match(r"['\"]?replayt\b", word)]
+            assert not wrong, f"{block.where}: {command}"
+
+
+@each_page
+def test_the_tone_is_plain(page: str) -> None:
+    """What replayt is not; issue 7 has the list of words."""
+    bad = (
+        r"\b(agents?|agentic|workforce|intelligen\w+|autonom\w+|magic\w*|revolution\w*|seamless\w*|"
+    )
+    bad += r"powerful|blazing\w*|effortless\w*|cutting-edge|next-generation|game-chang\w+)\b"
+    found = re.findall(bad, text_of(page), flags=re.IGNORECASE)
+    assert not found, f"{page}: {found}"
+
+
+def test_the_readme_names_every_package() -> None:
+    readme = text_of("README.md")
+    for member in MEMBERS.values():
+        assert f"[`{member.name}`](packages/{member.name}/README.md)" in readme
