@@ -122,12 +122,6 @@ def test_a_call_that_held_a_key_is_served_and_its_difference_hides_it() -> None:
     """SC-57, DESIGN 5: the fingerprint is that of what was logged."""
     bodies: list[str] = []
 
-    def handler(ctx: RunContext, argument: str = KEY) -> None:
-        ctx.tools.register(bodies.append, name="send")
-        ctx.tools.call("send", {"object": argument})
-        if len(bodies) == 1 and "run_resumed" not in [event.type for event in log(store)]:
-            raise KeyboardInterrupt
-
     def send(text: str) -> None:
         bodies.append(text)
 

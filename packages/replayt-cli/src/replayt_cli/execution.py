@@ -14,7 +14,7 @@ from replayt_cli.render.outcome import print_outcome
 from replayt_cli.render.text import complain
 from replayt_cli.signals import ending_in_order
 from replayt_cli.stores import StoreChoice, command_line
-from replayt_core import Event, RunResult, fold
+from replayt_core import RunResult, fold
 from replayt_core.ports import EventStore, HoldsSecrets, LLMClient, LLMClientFactory
 
 
@@ -71,17 +71,17 @@ class Execution:
             if next(iter(self.store.read(self.run_id)), None) is not None:
                 complain(f"interrupted; to go on: {self.resume_command()}")
             raise
-        events = list(self.store.read(self.run_id))
-        document = self._document(result, events)
+        document = self._document(result)
         if output is Output.json:
             print_json(document)
         else:
             print_outcome(document, result, self.resume_command)
         return exit_codes.for_status(result.status)
 
-    def _document(self, result: RunResult, events: list[Event]) -> dict[str, Any]:
-        summary = result.summary
-        pause = fold(self.run_id, events).pause if result.status == "paused" else None
+    def _document(self, result: RunResult) -> dict[str, Any]:
+        summary, pause = result.summary, None
+        if result.status == "paused" and not result.waiting:
+            pause = fold(self.run_id, self.store.read(self.run_id)).pause
         return {
             "run_id": result.run_id,
             "workflow": f"{summary.workflow_name}@{summary.workflow_version}",

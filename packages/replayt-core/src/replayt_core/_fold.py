@@ -95,6 +95,7 @@ class RunState:
     approvals: dict[int, Approval] = field(default_factory=dict)
     ignored_resolutions: dict[int, str] = field(default_factory=dict)
     pause: Pause | None = None
+    moving_to: str | None = None
     retry_attempt: int = 0
     retry_delay: float = 0.0
     final_state: str | None = None
@@ -206,7 +207,7 @@ def _entered(state: RunState, event: Event, payload: Payload) -> None:
     state.visits[name] = visit
     state.entered_seq, state.entered_ts = event.seq, event.ts
     state.effects = []
-    state.pause = None
+    state.pause = state.moving_to = None
 
 
 def _exited(state: RunState, event: Event, payload: Payload) -> None:
@@ -260,6 +261,10 @@ def _approval_applied(state: RunState, _event: Event, payload: Payload) -> None:
     state.approvals[payload["request_seq"]].applied = True
 
 
+def _transition(state: RunState, _event: Event, payload: Payload) -> None:
+    state.moving_to = str(payload["to_state"])
+
+
 def _retry_scheduled(state: RunState, event: Event, payload: Payload) -> None:
     _commit(state, event, payload.get("context"))
     state.retry_attempt = int(payload["attempt"])
@@ -278,7 +283,10 @@ def _paused(state: RunState, _event: Event, payload: Payload) -> None:
 
 def _resumed(state: RunState, _event: Event, payload: Payload) -> None:
     state.epoch = int(payload.get("epoch", state.epoch + 1))
-    if payload.get("reason") != "approval":
+    reason = payload.get("reason")
+    if reason == "retry_failed":
+        state.recoveries = 0
+    elif reason != "approval":
         state.recoveries += 1
     state.pause = None
     state.final_state = None
@@ -309,6 +317,7 @@ _CHANGES: dict[str, Callable[[RunState, Event, Payload], None]] = {
     "run_started": _started,
     "state_entered": _entered,
     "state_exited": _exited,
+    "transition": _transition,
     "approval_requested": _approval_requested,
     "approval_resolved": _approval_resolved,
     "approval_applied": _approval_applied,

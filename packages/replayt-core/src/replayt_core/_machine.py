@@ -71,13 +71,14 @@ class _Desk:
 def _started(desk: _Desk, outcome: Started) -> list[Draft]:
     workflow = desk.workflow
     graph = workflow.graph()
+    first = outcome.state or graph["initial"]
     payload: Payload = {
         "log_schema": LOG_SCHEMA,
         "workflow_name": workflow.name,
         "workflow_version": workflow.version,
         "graph": graph,
         "code": workflow.code(),
-        "initial_state": graph["initial"],
+        "initial_state": first,
         "inputs": outcome.inputs,
         "tags": outcome.tags,
         "log_mode": outcome.log_mode,
@@ -85,14 +86,14 @@ def _started(desk: _Desk, outcome: Started) -> list[Draft]:
     if outcome.context is not None:
         payload["context"] = outcome.context
         payload["forked_from"] = outcome.forked_from
-    return [Draft("run_started", payload), _entry(desk, graph["initial"])]
+    return [Draft("run_started", payload), _entry(desk, first)]
 
 
 def _entered(desk: _Desk, _outcome: Entered) -> list[Draft]:
     if desk.state.phase == "backoff":
         return [_attempt(desk, desk.state.retry_attempt)]
-    # Only a log that somebody else wrote stops between a move and its entry.
-    return [_entry(desk, desk.state.state or desk.workflow.startable())]
+    # Between a move and its entry stands a run that the loop guard ended, when it is retried.
+    return [_entry(desk, desk.state.moving_to or desk.workflow.startable())]
 
 
 def _returned(desk: _Desk, outcome: Returned) -> list[Draft]:

@@ -39,11 +39,12 @@ def no_delta() -> Payload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A run begins."""
+    """A run begins; a fork in another state than the initial one, with that state's context."""
 
     inputs: dict[str, Any]
     tags: dict[str, str]
     log_mode: str
+    state: str | None = None
     context: dict[str, Any] | None = None
     forked_from: Payload | None = None
 

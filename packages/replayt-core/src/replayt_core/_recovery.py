@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from replayt_core._fold import Pause, RunState
@@ -22,13 +23,17 @@ from replayt_core.workflow import Workflow
 Edges = set[tuple[str, str]]
 
 
-def plan_resume(
-    workflow: Workflow,
-    state: RunState,
-    *,
-    answers: Mapping[int, CallAnswer] | None = None,
-    allow_changed: bool = False,
-) -> Resumed | None:
+@dataclass(frozen=True, kw_only=True)
+class ResumeOptions:
+    """What a person allows or says when a run is taken up; whatever is used is recorded."""
+
+    answers: Mapping[int, CallAnswer] = field(default_factory=dict)
+    allow_changed: bool = False
+    retry_failed: bool = False
+    restart_state: bool = False
+
+
+def plan_resume(workflow: Workflow, state: RunState, options: ResumeOptions) -> Resumed | None:
     """How to take the run up; None where it still waits for a person.
 
     Raises a `RefusedError` (nothing is written, no handler runs) where it must not be taken up.
@@ -39,7 +44,7 @@ def plan_resume(
             "shown, not resumed"
         )
     if state.phase == "ended":
-        raise RunEndedError(f"run {state.run_id} is {state.summary.status}; it is never run again")
+        _check_ended(state, options)
     if state.problems:
         seq, problem = state.problems[0]
         raise DamagedLogError(
@@ -55,51 +60,86 @@ def plan_resume(
     overrides: dict[str, Any] = {}
     changes = workflow_changes(workflow, state)
     if changes:
-        if not allow_changed:
+        if not options.allow_changed:
             raise WorkflowChangedError(
                 f"run {state.run_id}: the workflow is not the one that was recorded: "
                 + "; ".join(changes)
                 + "; use the recorded one, or --allow-changed"
             )
         overrides["allow_changed"] = changes
+    overrides.update(_answered_calls(state, options.answers))
+    if state.phase == "ended":
+        return Resumed(reason="retry_failed", overrides=overrides, restart=state.moving_to is None)
     if state.pause is not None:
-        return _after_pause(state, state.pause, answers or {}, overrides)
-    restart = _needs_restart(state)
-    if restart:
-        overrides["restarted"] = restart
+        return _after_pause(state, state.pause, options, overrides)
+    restart = state.phase == "executing" and _restart(state, options, overrides)
     return Resumed(
         reason="interrupted",
         overrides=overrides,
-        restart=bool(restart),
+        restart=restart,
         give_up=state.recoveries >= MAX_RECOVERIES,
     )
 
 
+def _check_ended(state: RunState, options: ResumeOptions) -> None:
+    if state.summary.status == "completed":
+        raise RunEndedError(f"run {state.run_id} is completed; it is never run again")
+    if not options.retry_failed:
+        raise RunEndedError(
+            f"run {state.run_id} has failed; to try its last state again, use --retry-failed"
+        )
+
+
+def _answered_calls(state: RunState, answers: Mapping[int, CallAnswer]) -> dict[str, Any]:
+    """What was said of calls, as it is recorded. Raises where a call is not in question."""
+    calls = recorded_calls(state.effects).values()
+    unknown = {call.seq for call in calls if call.kind == "tool" and not call.finished}
+    said: dict[str, Any] = {}
+    for seq, answer in answers.items():
+        if seq not in unknown:
+            names = ", ".join(map(str, sorted(unknown))) or "none"
+            raise RefusedError(
+                f"run {state.run_id}: seq {seq} is no tool call with an unknown outcome; "
+                f"such calls: {names}"
+            )
+        said[str(seq)] = {"action": answer.action}
+        if answer.action != "retry":
+            said[str(seq)]["value"] = answer.value
+    return {"calls": said} if said else {}
+
+
 def _after_pause(
-    state: RunState, pause: Pause, answers: Mapping[int, CallAnswer], overrides: dict[str, Any]
+    state: RunState, pause: Pause, options: ResumeOptions, overrides: dict[str, Any]
 ) -> Resumed | None:
     if pause.call is not None:
-        answer = answers.get(pause.call)
-        if answer is None:
+        if options.restart_state:
+            return Resumed(
+                reason="restart_state",
+                overrides=overrides,
+                restart=_restart(state, options, overrides),
+            )
+        if pause.call not in options.answers:
             return None
-        said = {"action": answer.action}
-        if answer.action != "retry":
-            said["value"] = answer.value
-        overrides["calls"] = {str(pause.call): said}
         return Resumed(reason="call_answered", overrides=overrides)
     approval = state.approvals.get(pause.request_seq or 0)
     if approval is None or approval.open:
         return None
     routed = (approval.on_approve if approval.approved else approval.on_reject) is not None
-    restart = "" if routed else _needs_restart(state)
-    if restart:
-        overrides["restarted"] = restart
+    restart = not routed and _restart(state, options, overrides)
     return Resumed(
-        reason="approval",
-        overrides=overrides,
-        applies=approval.request_seq,
-        restart=bool(restart),
+        reason="approval", overrides=overrides, applies=approval.request_seq, restart=restart
     )
+
+
+def _restart(state: RunState, options: ResumeOptions, overrides: dict[str, Any]) -> bool:
+    """Whether the state begins anew as its next attempt; the reason goes on record."""
+    if options.restart_state:
+        overrides["restart_state"] = True
+        return True
+    reason = _needs_restart(state)
+    if reason:
+        overrides["restarted"] = reason
+    return bool(reason)
 
 
 def _needs_restart(state: RunState) -> str:
@@ -117,7 +157,7 @@ def _needs_restart(state: RunState) -> str:
         raise NotServableError(
             f"run {state.run_id}: the replies of the text calls at seq {names} were not kept (log "
             f"mode {mode}), and state {state.state!r} has called tools; it cannot go on from "
-            "the log without repeating them"
+            "the log; --restart-state accepts that all of them are made again"
         )
     return f"the replies of the text calls at seq {names} were not kept (log mode {mode})"
 

@@ -18,6 +18,7 @@ from replayt_core.errors import (
     ContextInUseError,
     ContextSchemaError,
     DefinitionError,
+    LLMError,
     NotReplayableError,
     RunFailed,
 )
@@ -33,6 +34,13 @@ NEVER_RETRIED = (
     RunFailed,
 )
 """Failures that another attempt would meet again."""
+
+
+def is_final(error: Exception) -> bool:
+    """Whether another attempt would meet the same failure again."""
+    if isinstance(error, LLMError):
+        return error.kind == "not_configured"
+    return isinstance(error, NEVER_RETRIED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +129,7 @@ class Session:
         retries = self.step().retries.retry_on
         return Raised(
             error=error_info(error, self.services.mode),
-            retryable=isinstance(error, retries) and not isinstance(error, NEVER_RETRIED),
+            retryable=isinstance(error, retries) and not is_final(error),
             delta=attempt.data.delta()[0],
         )
 

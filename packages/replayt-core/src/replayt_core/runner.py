@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
 
-from replayt_core._attempt import Attempt, Services
-from replayt_core._fold import fold, new_state
-from replayt_core._journal import CallAnswer
+from replayt_core._attempt import Attempt
+from replayt_core._launch import Launcher, resume_options
 from replayt_core._llm_bridge import LLMBridge
-from replayt_core._llm_source import LLMSource
-from replayt_core._log_writer import LogWriter, hold, repair
-from replayt_core._machine import MAX_STEPS, next_action
-from replayt_core._outcome import Enter, Entered, Execute, Interrupted, Outcome, Started
-from replayt_core._recovery import plan_resume
+from replayt_core._machine import next_action
+from replayt_core._outcome import Enter, Entered, Execute, Interrupted, Outcome
 from replayt_core._session import RunResult, Session
-from replayt_core._values import to_json_value
 from replayt_core.context import RunContext
-from replayt_core.errors import (
-    ConflictError,
-    DefinitionError,
-    RefusedError,
-    RunExistsError,
-    RunNotFoundError,
-)
-from replayt_core.ports.llm import LLMClient, LLMClientFactory
-from replayt_core.ports.store import EventStore, LocksRuns
-from replayt_core.ports.system import Clock, IdSource, SystemClock, UUIDv7Source
-from replayt_core.redaction import LogMode, Scrubber
-from replayt_core.run_ids import check_run_id
-from replayt_core.tools import make_tool
-from replayt_core.workflow import Workflow
-
-_RUN_IDS = UUIDv7Source()
+from replayt_core.errors import DefinitionError
 
 
-class Runner:
+class Runner(Launcher):
     """Runs one workflow against one store.
 
     `llm_client` is a client, `llm_settings` anything with `client()`; with neither, an installed
     default is asked for at the first model call. `tools` are functions for all steps. A runner
     keeps nothing between runs.
     """
-
-    def __init__(
-        self,
-        workflow: Workflow,
-        store: EventStore,
-        *,
-        log_mode: LogMode | str = LogMode.redacted,
-        llm_settings: LLMClientFactory | None = None,
-        llm_client: LLMClient | None = None,
-        tools: Sequence[Callable[..., Any]] = (),
-        max_steps: int = MAX_STEPS,
-        clock: Clock | None = None,
-        ids: IdSource | None = None,
-    ) -> None:
-        if max_steps < 1:
-            raise DefinitionError("Runner: max_steps must be 1 or more")
-        self.workflow = workflow
-        self.store = store
-        self.log_mode = LogMode.parse(log_mode)
-        self._llm_settings = llm_settings
-        self._llm_client = llm_client
-        self._tools = [make_tool(function) for function in tools]
-        self._max_steps = max_steps
-        self._clock = clock or SystemClock()
-        self._ids = ids or _RUN_IDS
 
     def run(
         self,
@@ -85,22 +40,7 @@ class Runner:
             if run_id is None:
                 raise DefinitionError("run(resume=True) needs the run_id of the run to resume")
             return self.resume(run_id)
-        self.workflow.startable()
-        run_id = check_run_id(self._ids.new_run_id() if run_id is None else run_id)
-        started = Started(
-            inputs=cast("dict[str, Any]", to_json_value(dict(inputs or {}), "inputs")),
-            tags=_checked_tags(tags),
-            log_mode=self.log_mode.value,
-        )
-        with hold(self.store, run_id):
-            if next(iter(self.store.read(run_id)), None) is not None:
-                raise _exists(run_id)
-            writer = LogWriter(self.store, new_state(run_id), self._clock, Scrubber())
-            session = self._session(writer)
-            try:
-                session.record(started, repair(self.store, run_id))
-            except ConflictError:
-                raise _exists(run_id) from None
+        with self.starting(inputs, run_id, tags) as session:
             return self._drive(session)
 
     def resume(
@@ -111,6 +51,8 @@ class Runner:
         call_results: Mapping[int, Any] | None = None,
         failed_calls: Sequence[int] = (),
         allow_changed: bool = False,
+        retry_failed: bool = False,
+        restart_state: bool = False,
         take_over: bool = False,
     ) -> RunResult:
         """Take a run up where its log ends: after an answered approval, a crash, a signal.
@@ -118,45 +60,38 @@ class Runner:
         Committed states never run again. A state that was cut short starts at its top, and the
         calls it had finished are served from the log. A run that still waits is returned as
         `paused`, and nothing is written. A tool call with an unknown outcome is settled by its
-        seq: made again, given its result, or failed. `take_over` is needed where the store has no
-        locks and the log has no end. Raises a `RefusedError` where the run must not be taken up.
+        seq: made again, given its result, or failed. `retry_failed` tries the last state of a
+        failed run again; `restart_state` begins the state anew, its calls made again.
+        `take_over` is needed where the store has no locks and the log has no end. Raises a
+        `RefusedError` where the run must not be taken up; nothing is written then.
         """
-        check_run_id(run_id)
-        answers = _answers(retry_calls, call_results or {}, failed_calls)
-        with hold(self.store, run_id):
-            state = fold(run_id, self.store.read(run_id))
-            if state.phase == "absent":
-                raise RunNotFoundError(f"no run {run_id!r} in this store")
-            plan = plan_resume(self.workflow, state, answers=answers, allow_changed=allow_changed)
-            writer = LogWriter(self.store, state, self._clock, Scrubber())
-            mode = LogMode.parse(state.summary.log_mode or self.log_mode)
-            session = self._session(writer, mode, answers)
-            if plan is None:
-                return session.result()
-            if plan.reason == "interrupted" and not (
-                take_over or isinstance(self.store, LocksRuns)
-            ):
-                raise RefusedError(
-                    f"run {run_id} has no end and this store has no locks: somebody may be "
-                    "executing it; make sure nobody is, then use take_over=True"
-                )
-            session.record(plan, repair(self.store, run_id))
+        options = resume_options(
+            retry_calls=retry_calls,
+            call_results=call_results,
+            failed_calls=failed_calls,
+            allow_changed=allow_changed,
+            retry_failed=retry_failed,
+            restart_state=restart_state,
+        )
+        with self.taking_up(run_id, options, take_over=take_over) as session:
             return self._drive(session)
 
-    def _session(
+    def fork(
         self,
-        writer: LogWriter,
-        mode: LogMode | None = None,
-        answers: Mapping[int, CallAnswer] | None = None,
-    ) -> Session:
-        services = Services(
-            workflow=self.workflow,
-            writer=writer,
-            mode=mode or self.log_mode,
-            llm=LLMSource(writer.scrubber, self._llm_client, self._llm_settings),
-            clock=self._clock,
-        )
-        return Session(services, self._tools, max_steps=self._max_steps, answers=answers)
+        run_id: str,
+        at: int | str,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        new_run_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> RunResult:
+        """Start a new run from a state entry of another, with `changes` made to its context.
+
+        `at` is a seq (the visit it belongs to) or a state (its last visit; `STATE:2`: the
+        second). Calls are real and approvals are asked again; nothing is served from the parent.
+        """
+        with self.forking(run_id, at, changes, new_run_id, tags) as session:
+            return self._drive(session)
 
     def _drive(self, session: Session) -> RunResult:
         """Do what the machine says until it says stop."""
@@ -204,26 +139,3 @@ class Runner:
         except BaseException as error:
             session.record(Interrupted(reason=type(error).__name__))
             raise
-
-
-def _exists(run_id: str) -> RunExistsError:
-    return RunExistsError(
-        f"run {run_id} exists; a used run id is never started again: choose another, or resume it"
-    )
-
-
-def _answers(
-    retries: Sequence[int], results: Mapping[int, Any], failed: Sequence[int]
-) -> dict[int, CallAnswer]:
-    answers = {seq: CallAnswer("retry") for seq in retries}
-    for seq, value in results.items():
-        answers[seq] = CallAnswer("result", to_json_value(value, f"result of call {seq}"))
-    answers.update({seq: CallAnswer("fail") for seq in failed})
-    return answers
-
-
-def _checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
-    for key, value in (tags or {}).items():
-        if not isinstance(key, str) or not isinstance(value, str):
-            raise DefinitionError(f"tags are text to text, not {key!r:.60}: {value!r:.60}")
-    return cast("dict[str, str]", to_json_value(dict(tags or {}), "tags"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from replayt_core._error_info import validation_fields
 from replayt_core._graph import Finding, find_faults
 from replayt_core.errors import ContextSchemaError, DefinitionError
 from replayt_core.events import GraphInfo
@@ -108,11 +109,12 @@ class Step:
                 continue
             try:
                 adapter.validate_json(to_json(context[key]), strict=True)
-            except ValidationError:
+            except ValidationError as error:
                 wanted = getattr(self.expects[key], "__name__", str(self.expects[key]))
                 raise ContextSchemaError(
                     f"context schema violation in step {self.name!r}: key {key!r} is "
-                    f"{type(context[key]).__name__}, expected {wanted}"
+                    f"{type(context[key]).__name__}, expected {wanted} "
+                    f"({'; '.join(validation_fields(error))})"
                 ) from None
 
 

@@ -1,0 +1,64 @@
+"""Where a fork branches off: a state entry of another run, with the context it was entered with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from replayt_core._fold import RunState, apply, new_state
+from replayt_core.chain import line_hash
+from replayt_core.errors import DefinitionError, RunNotFoundError
+from replayt_core.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForkPoint:
+    """One visit of a run: what a fork needs to begin there."""
+
+    run_id: str
+    seq: int
+    hash: str
+    state: str
+    visit: int
+    context: dict[str, Any]
+    inputs: dict[str, Any]
+
+
+def find_fork_point(run_id: str, events: Iterable[Event], at: int | str) -> ForkPoint:
+    """The visit that seq `at` belongs to, or the last visit of state `at` (`STATE:2`: the second).
+
+    Raises `RunNotFoundError` for a run without events, `DefinitionError` where nothing fits.
+    """
+    state = new_state(run_id)
+    found: ForkPoint | None = None
+    seen: list[str] = []
+    for event in events:
+        apply(state, event)
+        if event.type != "state_entered" or event.payload.get("attempt", 1) != 1:
+            continue
+        if isinstance(at, int) and event.seq > at:
+            break
+        seen.append(f"{state.state}:{state.visit}")
+        if isinstance(at, int) or at in (state.state, seen[-1]):
+            found = _point(state, event)
+    if state.phase == "absent":
+        raise RunNotFoundError(f"no run {run_id!r} in this store")
+    if found is None or (isinstance(at, int) and at > state.last_seq):
+        raise DefinitionError(
+            f"run {run_id} has no visit at {at!r}; fork at a seq up to {state.last_seq}, or at one "
+            f"of {', '.join(seen[-12:]) or 'no state'}"
+        )
+    return found
+
+
+def _point(state: RunState, event: Event) -> ForkPoint:
+    return ForkPoint(
+        run_id=state.run_id,
+        seq=event.seq,
+        hash=line_hash(event.line),
+        state=state.state or "",
+        visit=state.visit,
+        context=dict(state.context),
+        inputs=state.inputs,
+    )

@@ -1,0 +1,209 @@
+"""What every runner shares: its settings, and how a run is begun, taken up or forked.
+
+Each way in holds the run's lock, checks everything before anything is written, and hands out the
+session that a driver then drives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+from replayt_core._attempt import Services
+from replayt_core._fold import fold, new_state
+from replayt_core._fork import find_fork_point
+from replayt_core._journal import CallAnswer
+from replayt_core._llm_source import LLMSource
+from replayt_core._log_writer import LogWriter, hold, repair
+from replayt_core._machine import MAX_STEPS
+from replayt_core._outcome import Started
+from replayt_core._recovery import ResumeOptions, plan_resume
+from replayt_core._session import Session
+from replayt_core._values import to_json_value
+from replayt_core.errors import (
+    ConflictError,
+    DefinitionError,
+    RefusedError,
+    RunExistsError,
+    RunNotFoundError,
+)
+from replayt_core.ports.llm import LLMClient, LLMClientFactory
+from replayt_core.ports.store import EventStore, LocksRuns
+from replayt_core.ports.system import Clock, IdSource, SystemClock, UUIDv7Source
+from replayt_core.redaction import LogMode, Scrubber
+from replayt_core.run_ids import check_run_id
+from replayt_core.tools import make_tool
+from replayt_core.workflow import Workflow
+
+_RUN_IDS = UUIDv7Source()
+
+
+class Launcher:
+    """The settings of a runner, and the ways into a run. It keeps nothing between runs."""
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        store: EventStore,
+        *,
+        log_mode: LogMode | str = LogMode.redacted,
+        llm_settings: LLMClientFactory | None = None,
+        llm_client: LLMClient | None = None,
+        tools: Sequence[Callable[..., Any]] = (),
+        max_steps: int = MAX_STEPS,
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
+    ) -> None:
+        if max_steps < 1:
+            raise DefinitionError("Runner: max_steps must be 1 or more")
+        self.workflow = workflow
+        self.store = store
+        self.log_mode = LogMode.parse(log_mode)
+        self._llm_settings = llm_settings
+        self._llm_client = llm_client
+        self._tools = [make_tool(function) for function in tools]
+        self._max_steps = max_steps
+        self._clock = clock or SystemClock()
+        self._ids = ids or _RUN_IDS
+
+    @contextmanager
+    def starting(
+        self,
+        inputs: Mapping[str, Any] | None,
+        run_id: str | None,
+        tags: Mapping[str, str] | None,
+    ) -> Iterator[Session]:
+        """A new run, its first batch written."""
+        self.workflow.startable()
+        started = Started(
+            inputs=_json_object(inputs, "inputs"),
+            tags=_checked_tags(tags),
+            log_mode=self.log_mode.value,
+        )
+        with self._begun(run_id, started) as session:
+            yield session
+
+    @contextmanager
+    def forking(
+        self,
+        run_id: str,
+        at: int | str,
+        changes: Mapping[str, Any] | None,
+        new_run_id: str | None,
+        tags: Mapping[str, str] | None,
+    ) -> Iterator[Session]:
+        """A new run that begins at a state entry of another; nothing is served from that one."""
+        check_run_id(run_id)
+        self.workflow.startable()
+        point = find_fork_point(run_id, self.store.read(run_id), at)
+        if point.state not in self.workflow.steps:
+            raise DefinitionError(
+                f"run {run_id} cannot be forked at {point.state!r}: workflow "
+                f"{self.workflow.name!r} has no such step"
+            )
+        started = Started(
+            inputs=point.inputs,
+            tags=_checked_tags(tags),
+            log_mode=self.log_mode.value,
+            state=point.state,
+            context={**point.context, **_json_object(changes, "the changed context")},
+            forked_from={"run_id": run_id, "seq": point.seq, "hash": point.hash},
+        )
+        with self._begun(new_run_id, started) as session:
+            yield session
+
+    @contextmanager
+    def taking_up(
+        self, run_id: str, options: ResumeOptions, *, take_over: bool
+    ) -> Iterator[Session]:
+        """A run that goes on; where it still waits for a person, nothing is written."""
+        check_run_id(run_id)
+        with hold(self.store, run_id):
+            state = fold(run_id, self.store.read(run_id))
+            if state.phase == "absent":
+                raise RunNotFoundError(f"no run {run_id!r} in this store")
+            plan = plan_resume(self.workflow, state, options)
+            writer = LogWriter(self.store, state, self._clock, Scrubber())
+            mode = LogMode.parse(state.summary.log_mode or self.log_mode)
+            session = self._session(writer, mode, options.answers)
+            if plan is None:
+                yield session
+                return
+            if plan.reason == "interrupted" and not (
+                take_over or isinstance(self.store, LocksRuns)
+            ):
+                raise RefusedError(
+                    f"run {run_id} has no end and this store has no locks: somebody may be "
+                    "executing it; make sure nobody is, then use take_over=True"
+                )
+            session.record(plan, repair(self.store, run_id))
+            yield session
+
+    @contextmanager
+    def _begun(self, run_id: str | None, started: Started) -> Iterator[Session]:
+        run_id = check_run_id(self._ids.new_run_id() if run_id is None else run_id)
+        with hold(self.store, run_id):
+            if next(iter(self.store.read(run_id)), None) is not None:
+                raise _exists(run_id)
+            writer = LogWriter(self.store, new_state(run_id), self._clock, Scrubber())
+            session = self._session(writer, self.log_mode)
+            try:
+                session.record(started, repair(self.store, run_id))
+            except ConflictError:
+                raise _exists(run_id) from None
+            yield session
+
+    def _session(
+        self,
+        writer: LogWriter,
+        mode: LogMode,
+        answers: Mapping[int, CallAnswer] | None = None,
+    ) -> Session:
+        services = Services(
+            workflow=self.workflow,
+            writer=writer,
+            mode=mode,
+            llm=LLMSource(writer.scrubber, self._llm_client, self._llm_settings),
+            clock=self._clock,
+        )
+        return Session(services, self._tools, max_steps=self._max_steps, answers=answers)
+
+
+def resume_options(
+    *,
+    retry_calls: Sequence[int] = (),
+    call_results: Mapping[int, Any] | None = None,
+    failed_calls: Sequence[int] = (),
+    allow_changed: bool = False,
+    retry_failed: bool = False,
+    restart_state: bool = False,
+) -> ResumeOptions:
+    """The options of a resume, with what was said of calls gathered by seq."""
+    answers = {seq: CallAnswer("retry") for seq in retry_calls}
+    for seq, value in (call_results or {}).items():
+        answers[seq] = CallAnswer("result", to_json_value(value, f"result of call {seq}"))
+    answers.update({seq: CallAnswer("fail") for seq in failed_calls})
+    return ResumeOptions(
+        answers=answers,
+        allow_changed=allow_changed,
+        retry_failed=retry_failed,
+        restart_state=restart_state,
+    )
+
+
+def _exists(run_id: str) -> RunExistsError:
+    return RunExistsError(
+        f"run {run_id} exists; a used run id is never started again: choose another, or resume it"
+    )
+
+
+def _json_object(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    return cast("dict[str, Any]", to_json_value(dict(value or {}), what))
+
+
+def _checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    for key, value in (tags or {}).items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise DefinitionError(f"tags are text to text, not {key!r:.60}: {value!r:.60}")
+    return cast("dict[str, str]", to_json_value(dict(tags or {}), "tags"))

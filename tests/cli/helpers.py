@@ -1,0 +1,196 @@
+"""The command line as tests use it: in a process of its own, or here where that is enough."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from replayt_cli.main import main
+
+ANSWERING = ("OPENAI_", "REPLAYT_", "NO_COLOR", "FORCE_COLOR")
+
+HELLO = """
+from replayt_core import Workflow
+
+wf = Workflow("hello", version="2")
+wf.set_initial("greet")
+
+
+@wf.step("greet", to=["done"])
+def greet(ctx):
+    ctx.set("greeting", f"Hello, {ctx.get('name', 'world')}")
+    ctx.because("everybody is greeted")
+    return "done"
+
+
+@wf.step("done")
+def done(ctx):
+    ctx.note("result", summary=ctx.get("greeting"))
+"""
+
+GATE = """
+from replayt_core import Workflow
+
+wf = Workflow("gate", version="1")
+wf.set_initial("review")
+
+
+@wf.step("review", to=["publish", "discard"])
+def review(ctx):
+    if ctx.is_approved("publish"):
+        return "publish"
+    if ctx.is_rejected("publish"):
+        return "discard"
+    ctx.request_approval("publish", summary="Publish it?", details={"words": 120})
+
+
+@wf.step("publish")
+def publish(ctx):
+    return None
+
+
+@wf.step("discard")
+def discard(ctx):
+    return None
+"""
+
+ASKS_MODEL = """
+from pydantic import BaseModel
+from replayt_core import Workflow
+
+wf = Workflow("asks")
+wf.set_initial("ask")
+
+
+class Answer(BaseModel):
+    label: str
+    score: float
+
+
+@wf.step("ask")
+def ask(ctx):
+    @ctx.tools.register
+    def double(x: float) -> float:
+        return 2 * x
+
+    answer = ctx.llm.parse(Answer, messages=[{"role": "user", "content": "which?"}])
+    ctx.set("score", ctx.tools.call("double", {"x": answer.score}))
+"""
+
+SLEEPS = """
+import time
+from replayt_core import Workflow
+
+wf = Workflow("sleeps")
+wf.set_initial("first")
+
+
+@wf.step("first", to=["second"])
+def first(ctx):
+    return "second"
+
+
+@wf.step("second")
+def second(ctx):
+    open("started", "w").close()
+    time.sleep(60 if ctx.get("sleep", True) else 0)
+"""
+
+FAILS = """
+from replayt_core import Workflow
+
+wf = Workflow("fails")
+wf.set_initial("only")
+
+
+@wf.step("only")
+def only(ctx):
+    raise ValueError("bad \\x1b[31mnews\\u202e")
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This environment without what would answer for the user."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ANSWERING)}
+    return {**kept, "PYTHONUTF8": "1", **more}
+
+
+class Shell:
+    """A directory to run commands in."""
+
+    def __init__(self, directory: Path, capsys: Any) -> None:
+        self.directory = directory
+        self._capsys = capsys
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def start(self, *words: str, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "replayt_cli", *words],
+            cwd=self.directory,
+            env=environment(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def process(self, *words: str, stdin: str | None = None, **env: str) -> Ended:
+        """The command in a process of its own."""
+        done = subprocess.run(
+            [sys.executable, "-m", "replayt_cli", *words],
+            cwd=self.directory,
+            env=environment(**env),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def call(self, *words: str) -> Ended:
+        """The command in this process; the working directory is ours already."""
+        self._capsys.readouterr()
+        code = main(words)
+        captured = self._capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    def log(self, run_id: str, log_dir: str = ".replayt/runs") -> Path:
+        return self.directory / log_dir / f"{run_id}.jsonl"
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log(run_id).read_bytes().splitlines()]
+
+
+def one_line(ended: Ended) -> str:
+    """The one line on stderr that a mistake leads to; nothing on stdout, no traceback (SC-119)."""
+    assert ended.out == ""
+    assert "Traceback" not in ended.err
+    lines = ended.err.splitlines()
+    assert len(lines) == 1, ended.err
+    assert lines[0].startswith("replayt: ")
+    return lines[0].removeprefix("replayt: ")

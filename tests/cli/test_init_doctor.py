@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from replayt_cli.scaffold import TEMPLATES
+from tests.cli.helpers import Shell, one_line
+
+
+def test_init_writes_two_files_and_a_second_one_leaves_them_alone(shell: Shell) -> None:
+    """SC-122, SC-123."""
+    assert shell.call("init").code == 0
+    files = [shell.directory / name for name in ("workflow.py", ".env.example")]
+    before = [path.read_bytes() for path in files]
+    files[0].write_text("mine")
+    ended = shell.call("init")
+    assert ended.code == 1
+    assert "--force" in one_line(ended)
+    assert files[0].read_text() == "mine"
+    assert shell.call("init", "--force").code == 0
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_init_elsewhere_creates_the_directory(shell: Shell) -> None:
+    """SC-122."""
+    assert shell.call("init", "-p", "deep/er").code == 0
+    assert (shell.directory / "deep/er/workflow.py").is_file()
+    shell.write("file", "")
+    ended = shell.call("init", "--path", "file/x")
+    assert ended.code == 74
+    one_line(ended)
+
+
+def test_the_env_example_says_that_it_is_not_loaded(shell: Shell) -> None:
+    """SC-126."""
+    shell.call("init")
+    text = (shell.directory / ".env.example").read_text()
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "REPLAYT_MODEL", "REPLAYT_PROVIDER"):
+        assert name in text
+    assert "NOT loaded" in text
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_template_validates_and_runs_without_a_key(shell: Shell, template: str) -> None:
+    """SC-124, SC-125."""
+    assert shell.call("init", "--template", template).code == 0
+    assert shell.process("validate", "workflow.py").code == 0
+    ended = shell.process("run", "workflow.py", "--inputs-json", "{}", "--run-id", "a")
+    if template == "approval":
+        assert ended.code == 2
+        ended = shell.process("resume", "workflow.py", "a", "--approval", "publish")
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_doctor_never_shows_a_key_or_what_a_url_hides(shell: Shell) -> None:
+    """SC-174, SC-178."""
+    ended = shell.process(
+        "doctor",
+        OPENAI_API_KEY="sk-live-0123456789abcdef",
+        OPENAI_BASE_URL="https://user:hunter22@llm.example/v1?token=abcdefgh",
+    )
+    assert ended.code == 0
+    assert "api_key: set" in ended.out
+    assert "llm.example" in ended.out
+    for secret in ("sk-live", "hunter22", "abcdefgh"):
+        assert secret not in ended.out + ended.err
+
+
+def test_doctor_without_a_key_warns_and_makes_no_request(shell: Shell) -> None:
+    """SC-174, SC-176."""
+    document = shell.process("doctor", "-o", "json").json
+    assert document["ok"] is True
+    assert document["api_key"] == "not set"
+    assert document["provider"] == "openai"
+    assert document["provider_connectivity"] == "skipped"
+    assert document["model"] == "gpt-4o-mini"
+    assert any("2027-01-14" in warning for warning in document["warnings"])
+    assert document["yaml_extra"] in {"installed", "missing"}
+    assert not shell.directory.joinpath(".replayt").exists()
+
+
+def test_doctor_exits_1_when_something_needed_is_wrong(shell: Shell) -> None:
+    assert shell.process("doctor", REPLAYT_PROVIDER="nosuch").code == 1
+    shell.write("file", "")
+    ended = shell.process("doctor", "--log-dir", "file/runs", "-o", "json")
+    assert ended.code == 1
+    assert ended.json["ok"] is False
+    assert "log_dir" in ended.json["errors"][0]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+
+from replayt_cli.main import COMMANDS
+from tests.cli.helpers import HELLO, Shell, one_line
+
+
+def test_bare_replayt_prints_help_and_succeeds(shell: Shell) -> None:
+    """SC-117."""
+    ended = shell.process()
+    assert ended.code == 0
+    assert "Usage: replayt" in ended.out
+    assert {command.__name__ for command in COMMANDS} <= set(ended.out.split())
+
+
+@pytest.mark.parametrize("name", [command.__name__ for command in COMMANDS])
+def test_every_command_has_help_within_80_columns(shell: Shell, name: str) -> None:
+    """SC-117."""
+    ended = shell.call(name, "--help")
+    assert ended.code == 0
+    assert max(map(len, ended.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--nope"], "--nope"),
+        (["run", "flow.py", "--nope"], "--nope"),
+        (["nope"], "nope"),
+        (["run"], "TARGET"),
+        (["inspect"], "RUN_ID"),
+        (["inspect", "a", "b"], "(b)"),
+        (["run", "flow.py", "--output", "xml"], "xml"),
+        (["run", "flow.py", "--max-steps", "0"], "--max-steps"),
+        (["runs", "--limit", "many"], "--limit"),
+        (["runs", "--limit", "0"], "1 to 200"),
+        (["runs", "--limit", "201"], "1 to 200"),
+        (["runs", "--status", "unknown"], "interrupted"),
+        (["run", "flow.py", "--log-mode", "loud"], "redacted"),
+        (["run", "flow.py", "--resume"], "--run-id"),
+        (["run", "flow.py", "--resume", "--run-id", "a", "--tag", "a=b"], "leave out"),
+        (["run", "flow.py", "--tag", "nothing"], "KEY=VALUE"),
+        (["run", "flow.py", "--tag", "a=1", "--tag", "a=2"], "twice"),
+        (["run", "flow.py", "--log-dir", "a", "--store", "jsonl:///b"], "one of them"),
+        (["run", "flow.py", "--log-dir", ""], "--log-dir"),
+        (["run", "flow.py", "--store", "nosuch:///x"], "nosuch"),
+        (["resume", "flow.py", "a", "--reject"], "--approval"),
+        (["resume", "flow.py", "a", "--by", "me"], "--approval"),
+        (["resume", "flow.py", "a", "--result", "3", "{"], "--result"),
+        (["init", "--template", "nope"], "basic, approval, tool-using"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_64(shell: Shell, words: list[str], said: str) -> None:
+    """SC-118, SC-119: typer's own usage errors are 2, which belongs to paused runs."""
+    shell.write("flow.py", HELLO)
+    ended = shell.call(*words)
+    assert ended.code == 64
+    assert said in one_line(ended)
+    assert not shell.directory.joinpath(".replayt").exists()
+
+
+def test_usage_errors_are_64_in_a_process_of_their_own(shell: Shell) -> None:
+    for words in (["--nope"], ["nope"], ["runs", "--limit", "x"]):
+        assert shell.process(*words).code == 64
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["../x", "/etc/passwd", "..", "a/b", "a\nb", "ä", "x" * 129, "", "CON", "nul.txt", "a."],
+)
+def test_a_bad_run_id_is_refused_before_any_file_is_touched(shell: Shell, bad: str) -> None:
+    shell.write("flow.py", HELLO)
+    before = sorted(shell.directory.rglob("*"))
+    for words in (
+        ["run", "flow.py", "--run-id", bad],
+        ["resume", "flow.py", bad],
+        ["inspect", bad],
+        ["replay", bad],
+    ):
+        ended = shell.call(*words)
+        assert ended.code == 64
+        assert "run id" in one_line(ended)
+    assert (
+        sorted(path for path in shell.directory.rglob("*") if "__pycache__" not in path.parts)
+        == before
+    )
+
+
+def test_debug_shows_the_traceback(shell: Shell) -> None:
+    shell.write("flow.py", "wf = missing\n")
+    for words in (["run", "flow.py", "--debug"], ["--debug", "run", "flow.py"]):
+        ended = shell.call(*words)
+        assert ended.code == 1
+        assert "Traceback" in ended.err
+        assert "flow.py" in ended.err
+
+
+def test_help_and_runs_import_nothing_heavy(shell: Shell) -> None:
+    script = (
+        "import sys\n"
+        "from replayt_cli.main import main\n"
+        "code = main(sys.argv[1:])\n"
+        "heavy = {'httpx', 'duckdb', 'jinja2', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy or code else 0)\n"
+    )
+    path = shell.write("measure.py", script)
+    import subprocess
+    import sys
+
+    for words in (["--help"], ["run", "--help"], ["runs"]):
+        done = subprocess.run(
+            [sys.executable, str(path), *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_help_does_not_import_the_core(shell: Shell) -> None:
+    import subprocess
+    import sys
+
+    script = (
+        "import sys; from replayt_cli.main import main; main(['--help']); "
+        "sys.exit('replayt_core' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_closed_pipe_is_quiet(shell: Shell) -> None:
+    shell.write("flow.py", HELLO)
+    assert shell.call("run", "flow.py", "--run-id", "a").code == 0
+    process = shell.start("replay", "a")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(30) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
