@@ -260,6 +260,15 @@ def test_resume_through_run_continues_the_run(shell: Shell) -> None:
     assert (ended.code, ended.json["status"]) == (0, "completed")
 
 
+def test_what_the_users_code_prints_stays_out_of_the_result(shell: Shell) -> None:
+    """SC-119."""
+    chatty = HELLO.replace("ctx.because(", "print('in a handler'); ctx.because(")
+    shell.write("flow.py", f"print('while loading')\n{chatty}")
+    ended = shell.process("run", "flow.py", "-o", "json")
+    assert ended.json["status"] == "completed"
+    assert ended.err.split("\n")[:2] == ["while loading", "in a handler"]
+
+
 def test_json_output_of_a_pause_names_what_it_waits_for(shell: Shell) -> None:
     shell.write("flow.py", GATE)
     ended = shell.call("run", "flow.py", "-o", "json")

@@ -14,6 +14,7 @@ from replayt_core import (
     MemoryStore,
     NotJSONError,
     NotServableError,
+    RefusedError,
     RetryPolicy,
     RunContext,
     Runner,
@@ -209,8 +210,9 @@ def test_an_answer_for_another_call_settles_nothing(whole: MemoryStore) -> None:
     effects, store = Effects(), cut_behind(whole, "tool_call")
     effects.runner(store).resume(RUN)
     before = log(store)
-    assert effects.runner(store).resume(RUN, retry_calls=[1]).status == "paused"
-    assert log(store) == before
+    with pytest.raises(RefusedError, match=r"seq 1 .* such calls: 3"):
+        effects.runner(store).resume(RUN, retry_calls=[1])
+    assert (log(store), effects.bodies) == (before, 0)
 
 
 def test_a_result_that_is_no_json_is_refused_before_anything_is_written(
@@ -439,6 +441,25 @@ def test_it_is_refused_where_the_attempt_has_called_tools(mode: LogMode) -> None
     with pytest.raises(NotServableError, match="seq 3"):
         Runner(text_step(tool=True, seen=seen), store, llm_client=EchoClient()).resume(RUN)
     assert (log(store), seen) == (before, [])
+
+
+def test_restarting_the_state_makes_the_calls_again_and_is_recorded() -> None:
+    """DESIGN 5: `--restart-state` is the way out where text was not kept."""
+    client, store, seen = EchoClient(), text_log(LogMode.redacted, tool=True), []
+    runner = Runner(text_step(tool=True, seen=seen), store, llm_client=client)
+    assert runner.resume(RUN, restart_state=True).status == "completed"
+    assert (client.calls, seen) == (2, [2])
+    assert only(store, "run_resumed")["overrides"] == {"restart_state": True}
+
+
+def test_restarting_the_state_is_the_way_out_of_a_divergence() -> None:
+    """DESIGN 5: after the code was mended."""
+    store, mock = recorded(), MockLLMClient().enqueue('{"n": 2}')
+    runner = Runner(one_step(asks(text="mended")), store, llm_client=mock)
+    with pytest.raises(DeterminismError):
+        runner.resume(RUN)
+    assert runner.resume(RUN, restart_state=True).status == "completed"
+    assert [item["attempt"] for item in payloads(store, "state_entered")] == [1, 2]
 
 
 def test_a_failed_text_call_can_be_served_in_every_mode() -> None:

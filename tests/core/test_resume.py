@@ -117,6 +117,34 @@ def test_a_failed_run_is_refused_unless_asked() -> None:
     assert log(store) == before
 
 
+def test_a_failed_run_may_be_tried_again_as_the_next_attempt() -> None:
+    """DESIGN 5: with `--retry-failed`; a new attempt calls live, from the committed context."""
+    store = MemoryStore()
+
+    def handler(ctx: RunContext) -> None:
+        ctx.set("n", (ctx.get("n") or 0) + 1)
+        if ctx.attempt <= 2:
+            raise ValueError
+
+    wf = one_step(handler, retries=RetryPolicy(2))
+    assert Runner(wf, store).run(run_id=RUN).status == "failed"
+    result = Runner(wf, store).resume(RUN, retry_failed=True)
+    assert (result.status, result.context) == ("completed", {"n": 3})
+    assert [item["attempt"] for item in payloads(store, "state_entered")] == [1, 2, 3]
+    with pytest.raises(RunEndedError):
+        Runner(wf, store).resume(RUN, retry_failed=True)
+
+
+def test_a_run_that_the_loop_guard_ended_goes_on_where_it_was_going() -> None:
+    """DESIGN 5: with `--retry-failed` and a higher limit."""
+    store = MemoryStore()
+    wf = one_step(lambda ctx: "only" if ctx.visit < 5 else None)
+    assert Runner(wf, store, max_steps=3).run(run_id=RUN).status == "failed"
+    assert Runner(wf, store).resume(RUN, retry_failed=True).status == "completed"
+    assert [item["visit"] for item in payloads(store, "state_entered")] == [1, 2, 3, 4, 5]
+    assert fold(RUN, store.read(RUN)).problems == []
+
+
 def test_an_unknown_run_is_not_found() -> None:
     """SC-90."""
     with pytest.raises(RunNotFoundError, match="r9"):
@@ -375,14 +403,7 @@ def test_a_conflict_at_the_take_up_runs_no_handler() -> None:
     from replayt_core import ConflictError
 
     ran: list[int] = []
-
-    class Stale(BareStore):
-        def read(self, run_id: str, *, after: int = 0) -> Any:
-            events = list(super().read(run_id, after=after))
-            return iter(events[:4] if stale else events)
-
-    stale = False
-    store = Stale()
+    store = BareStore()
     wf = one_step(lambda ctx: (ctx.request_approval("go"), ran.append(1))[1])
     Runner(wf, store).run(run_id=RUN)
     resolve(store, RUN, "go", approved=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +67,8 @@ class Execution:
     def finish(self, execute: Callable[[], RunResult], output: Output) -> int:
         """Execute, print the outcome, and return the exit code."""
         try:
-            with ending_in_order():
+            # What handlers print goes to stderr: stdout carries the result alone.
+            with ending_in_order(), redirect_stdout(sys.stderr):
                 result = execute()
         except (KeyboardInterrupt, Terminated):
             if next(iter(self.store.read(self.run_id)), None) is not None:

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,18 +26,21 @@ _VARIABLES = ("wf", "workflow")
 def load_target(target: str) -> Workflow:
     """The workflow that TARGET names. Its module is imported, no handler is run.
 
+    What the module prints goes to stderr: stdout carries results alone.
     Raises `UsageError` for a text that is no target, `NotFoundError` where nothing of that name is
     found, `TargetError` where the module itself fails.
     """
     if target.lower().endswith((".yaml", ".yml")):
         raise UsageError(f"{target}: YAML workflows are not in this release; {FORMS}")
     if target.lower().endswith(".py"):
-        return _from_file(target)
+        with redirect_stdout(sys.stderr):
+            return _from_file(target)
     module, separator, variable = target.partition(":")
     names = [*module.split("."), *variable.split(".")]
     if not separator or not all(name.isidentifier() for name in names):
         raise UsageError(f"{target!r:.120} is no target; {FORMS}")
-    return _from_module(target, module, variable)
+    with redirect_stdout(sys.stderr):
+        return _from_module(target, module, variable)
 
 
 def _from_file(target: str) -> Workflow:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from replayt_core._fold import RunState, fold
 from replayt_core._log_writer import LogWriter, hold, repair
 from replayt_core._values import to_json_value
-from replayt_core.errors import ApprovalConflictError, ApprovalNotFoundError, RunNotFoundError
+from replayt_core.errors import (
+    ApprovalConflictError,
+    ApprovalNotFoundError,
+    RefusedError,
+    RunNotFoundError,
+)
 from replayt_core.events import Draft
 from replayt_core.ports.store import EventStore
 from replayt_core.ports.system import Clock, SystemClock
@@ -36,6 +41,11 @@ def resolve(
         state = fold(run_id, store.read(run_id))
         if state.phase == "absent":
             raise RunNotFoundError(f"no run {run_id!r} in this store")
+        if not state.chained:
+            raise RefusedError(
+                f"run {run_id} was written by an older release (its log is unchained); it can be "
+                "shown, not answered"
+            )
         request_seq = _open_request(state, approval_id, approved)
         if request_seq is None:
             return

@@ -48,7 +48,8 @@ class RunResult:
     """How a run stands when the runner lets go of it.
 
     `status` is `completed`, `failed`, `paused` or `interrupted`; `waiting` lists the approvals
-    that a paused run waits for; `head` is the hash of its last line, to be kept elsewhere.
+    that a paused run waits for, `waiting_call` the tool call whose outcome it has to be told (by
+    the seq of its request); `head` is the hash of its last line, to be kept elsewhere.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class RunResult:
     error: ErrorInfo | None
     context: dict[str, Any] = field(repr=False)
     waiting: tuple[Approval, ...] = field(repr=False)
+    waiting_call: int | None = field(repr=False)
     summary: RunSummary = field(repr=False)
     head: str = field(repr=False)
     served_calls: int = field(default=0, repr=False)
@@ -156,6 +158,7 @@ class Session:
             error=error,
             context=dict(state.context),
             waiting=tuple(state.open_approvals()),
+            waiting_call=state.pause.call if state.pause is not None else None,
             summary=state.summary,
             head=state.head,
             served_calls=self.served,

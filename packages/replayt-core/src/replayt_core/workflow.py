@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from replayt_core._error_info import validation_fields
 from replayt_core._graph import Finding, find_faults
+from replayt_core._source import literal_targets
 from replayt_core.errors import ContextSchemaError, DefinitionError
 from replayt_core.events import GraphInfo
 
@@ -205,8 +206,25 @@ class Workflow:
         return {name: step.code for name, step in self._steps.items()}
 
     def check(self) -> list[Finding]:
-        """What is wrong with the graph, all of it at once; empty when nothing is."""
-        return find_faults(self.initial, list(self._steps), self.edges)
+        """What is wrong, all of it at once; empty when nothing is. Nothing is run.
+
+        Looks at the declared graph, and at the states that handlers' sources name literally.
+        """
+        found = find_faults(self.initial, list(self._steps), self.edges)
+        for name, step in self._steps.items():
+            allowed = self.targets(name)
+            for target, place in literal_targets(step.handler):
+                if target not in self._steps:
+                    text = f"{place}: step {name!r} goes to {target!r}, which has no handler"
+                elif allowed is not None and target not in allowed:
+                    text = (
+                        f"{place}: step {name!r} goes to {target!r}, which is not declared: add it "
+                        "to its to=[...]"
+                    )
+                else:
+                    continue
+                found.append(Finding("undeclared-move", f"{name} -> {target}", text))
+        return found
 
     def startable(self) -> str:
         """The initial state. Raises `DefinitionError` when a run cannot start at all."""

@@ -23,7 +23,7 @@ from replayt_core.ports.store import (
     RunEntry,
     TornTail,
 )
-from replayt_core.ports.system import Clock, IdSource
+from replayt_core.ports.system import Clock, IdSource, SystemClock, UUIDv7Source
 
 __all__ = [
     "CallSettings",
@@ -45,6 +45,8 @@ __all__ = [
     "RetryListener",
     "RetryNotice",
     "RunEntry",
+    "SystemClock",
     "TornTail",
+    "UUIDv7Source",
     "Usage",
 ]
