@@ -210,10 +210,10 @@ def _one_writer_wins_each_seq(case: StoreCase) -> None:
         try:
             store = case.another()
             for _ in range(rounds):
-                barrier.wait(30)
+                barrier.wait(120)
                 seen = list(store.read(case.run_id))
                 batch = case.sealed([Draft("note", {"by": name})], after=seen)
-                barrier.wait(30)
+                barrier.wait(120)
                 try:
                     _append_patiently(store, case.run_id, batch, after=len(seen))
                 except ConflictError:
@@ -227,7 +227,7 @@ def _one_writer_wins_each_seq(case: StoreCase) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     unexpected = [error for error in lost if not isinstance(error, threading.BrokenBarrierError)]
     require(not lost, f"a writer failed: {unexpected[:1] or lost[:1]}")
     seqs = sorted(event.seq for _, event in won)
@@ -236,8 +236,12 @@ def _one_writer_wins_each_seq(case: StoreCase) -> None:
 
 
 def _append_patiently(store: EventStore, run_id: str, batch: list[Event], *, after: int) -> None:
-    """Append; a store that locks may make one of two writers wait and then give up."""
-    for _ in range(20):
+    """Append; a store that locks may make one of two writers wait and then give up.
+
+    The other one may hang in a sync for long where the disk is busy: only a lock that is never
+    released is a fault.
+    """
+    for _ in range(100):
         try:
             return store.append(run_id, batch, after=after)
         except RunLockedError:
