@@ -22,12 +22,13 @@ from replayt_core import (
     fold,
     resolve,
 )
-from replayt_core.chain import decode, line_hash, seal
+from replayt_core.chain import decode, first_prev, line_hash, seal
 from replayt_core.events import Draft
 from replayt_core.testing import FrozenClock
 from tests.core.helpers import (
     RUN,
     BareStore,
+    Killed,
     batches,
     cut,
     log,
@@ -61,9 +62,9 @@ def interrupted() -> MemoryStore:
     store = MemoryStore()
 
     def handler(ctx: RunContext) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(handler, store=store)
     return store
 
@@ -206,9 +207,7 @@ def test_a_changed_workflow_may_be_allowed_and_that_is_recorded() -> None:
     resolve(store, RUN, "go", approved=True)
     result = Runner(changed(version="2"), store).resume(RUN, allow_changed=True)
     assert result.status == "completed"
-    assert only(store, "run_resumed")["overrides"] == {
-        "allow_changed": ["version '1' is now '2'"]
-    }
+    assert only(store, "run_resumed")["overrides"] == {"allow_changed": ["version '1' is now '2'"]}
 
 
 def test_what_the_run_can_no_longer_reach_may_change() -> None:
@@ -284,13 +283,13 @@ def test_five_recoveries_of_one_visit_end_the_run() -> None:
 
     def handler(ctx: RunContext) -> None:
         runs.append(1)
-        raise KeyboardInterrupt
+        raise Killed
 
     runner = Runner(one_step(handler), store)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         runner.run(run_id=RUN)
     for _ in range(5):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             runner.resume(RUN)
     result = runner.resume(RUN)
     assert (result.status, len(runs)) == ("failed", 6)
@@ -305,14 +304,14 @@ def test_recoveries_are_counted_for_each_visit() -> None:
 
     def handler(ctx: RunContext) -> str | None:
         if fold(RUN, store.read(RUN)).recoveries < 4:
-            raise KeyboardInterrupt
+            raise Killed
         return "only" if ctx.visit < 3 else None
 
     runner = Runner(one_step(handler), store)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         runner.run(run_id=RUN)
     for _ in range(11):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             runner.resume(RUN)
     assert runner.resume(RUN).status == "completed"
 
@@ -322,9 +321,9 @@ def test_a_store_without_locks_needs_take_over() -> None:
     store = BareStore()
 
     def handler(ctx: RunContext) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         Runner(one_step(handler), store).run(run_id=RUN)
     before = log(store)
     runner = Runner(one_step(lambda ctx: None), store)
@@ -348,7 +347,7 @@ def test_a_run_interrupted_in_a_backoff_waits_again_and_goes_on() -> None:
 
     class Impatient(FrozenClock):
         def sleep(self, seconds: float) -> None:
-            raise KeyboardInterrupt
+            raise Killed
 
     def handler(ctx: RunContext) -> None:
         if ctx.attempt == 1:
@@ -356,7 +355,7 @@ def test_a_run_interrupted_in_a_backoff_waits_again_and_goes_on() -> None:
 
     store = MemoryStore()
     wf = one_step(handler, retries=RetryPolicy(2, 5.0))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         Runner(wf, store, clock=Impatient()).run(run_id=RUN)
     assert types(store)[-1] == "run_interrupted"
     clock = FrozenClock()
@@ -372,10 +371,10 @@ def test_time_and_chance_are_the_same_when_taken_up() -> None:
     def handler(ctx: RunContext) -> None:
         seen.append((ctx.now, ctx.random.random(), ctx.idempotency_key))
         if len(seen) == 1:
-            raise KeyboardInterrupt
+            raise Killed
 
     store = MemoryStore()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(handler, store=store, clock=clock)
     clock.tick(100_000)
     Runner(one_step(handler), store, clock=clock).resume(RUN)
@@ -391,9 +390,9 @@ def test_a_cut_short_state_starts_from_the_context_it_was_entered_with() -> None
         ctx.set("n", ctx.get("n") + 1)
         if not died:
             died.append(1)
-            raise KeyboardInterrupt
+            raise Killed
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(handler, store=store, inputs={"n": 1})
     assert Runner(one_step(handler), store).resume(RUN).context == {"n": 2}
 
@@ -428,3 +427,58 @@ def test_the_mode_of_the_log_counts_when_resumed() -> None:
     store = interrupted()
     result = Runner(one_step(lambda ctx: None), store, log_mode=LogMode.full).resume(RUN)
     assert result.summary.log_mode == "redacted"
+
+
+def _doctored(lines: list[bytes], seq: int, change: dict[str, object]) -> MemoryStore:
+    """The run with one payload changed and the chain made anew."""
+    events = [decode(line) for line in lines]
+    store, after, head = MemoryStore(), 0, first_prev(events[0].run_id)
+    for event in events:
+        payload = {**event.payload, **(change if event.seq == seq else {})}
+        batch = seal(
+            event.run_id, [Draft(event.type, payload)], after=after, head=head, ts=event.ts
+        )
+        store.append(event.run_id, batch, after=after)
+        after, head = event.seq, line_hash(batch[-1].line)
+    return store
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"graph": {"initial": "a", "states": ["a"], "edges": 5}},
+        {"graph": {"initial": "a", "states": ["a"], "edges": [["a"]]}},
+        {"graph": {"initial": "a", "states": [["a"]], "edges": []}},
+    ],
+)
+def test_a_payload_that_does_not_fit_is_damage_and_nothing_is_written(
+    change: dict[str, object],
+) -> None:
+    """R-7: readers are total."""
+    wf, lines = _paused_lines()
+    store = _doctored(lines, 1, change)
+    with pytest.raises((DamagedLogError, WorkflowChangedError)):
+        Runner(wf, store).resume("r1")
+    assert len(list(store.read("r1"))) == len(lines)
+
+
+def test_a_log_of_a_later_release_is_not_written_to() -> None:
+    """DESIGN 3: what this release does not know it does not continue."""
+    wf, lines = _paused_lines()
+    store = _doctored(lines, 1, {"log_schema": 99})
+    with pytest.raises(RefusedError, match="later release"):
+        Runner(wf, store).resume("r1")
+    assert len(list(store.read("r1"))) == len(lines)
+
+
+def _paused_lines() -> tuple[Workflow, list[bytes]]:
+    wf = Workflow("later")
+    wf.set_initial("a")
+
+    @wf.step("a")
+    def a(ctx: RunContext) -> None:
+        ctx.request_approval("go")
+
+    store = MemoryStore()
+    assert Runner(wf, store).run(run_id="r1").status == "paused"
+    return wf, [event.line for event in store.read("r1")]

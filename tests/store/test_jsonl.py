@@ -25,14 +25,15 @@ from replayt_store import JSONLStore
 from tests.store.helpers import TS, FakeClock, FaultySystem, add_bytes, batch, seqs, write
 
 
+# With the real clock: under a fake one the patience of a writer who meets another is over at once.
 class TestJSONLStore(StoreContract):
     def make_store(self, directory: Path) -> EventStore:
-        return JSONLStore(directory / "runs", clock=FakeClock())
+        return JSONLStore(directory / "runs")
 
 
 class TestJSONLStoreThatAlwaysSyncs(StoreContract):
     def make_store(self, directory: Path) -> EventStore:
-        return JSONLStore(directory / "runs", sync="always", clock=FakeClock())
+        return JSONLStore(directory / "runs", sync="always")
 
 
 @pytest.fixture

@@ -199,10 +199,14 @@ def _exists(run_id: str) -> RunExistsError:
 
 
 def _json_object(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
+    if value is not None and not isinstance(value, Mapping):
+        raise DefinitionError(f"{what}: a mapping of names to values, not a {type(value).__name__}")
     return cast("dict[str, Any]", to_json_value(dict(value or {}), what))
 
 
 def _checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+    if tags is not None and not isinstance(tags, Mapping):
+        raise DefinitionError(f"tags: a mapping of text to text, not a {type(tags).__name__}")
     for key, value in (tags or {}).items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise DefinitionError(f"tags are text to text, not {key!r:.60}: {value!r:.60}")

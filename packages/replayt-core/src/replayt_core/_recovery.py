@@ -18,6 +18,7 @@ from replayt_core.errors import (
     RunEndedError,
     WorkflowChangedError,
 )
+from replayt_core.events import LOG_SCHEMA
 from replayt_core.workflow import Workflow
 
 Edges = set[tuple[str, str]]
@@ -43,6 +44,11 @@ def plan_resume(workflow: Workflow, state: RunState, options: ResumeOptions) -> 
             f"run {state.run_id} was written by an older release (its log is unchained); it can be "
             "shown, not resumed"
         )
+    if state.log_schema is not None and state.log_schema > LOG_SCHEMA:
+        raise RefusedError(
+            f"run {state.run_id} was written by a later release (log schema {state.log_schema}); "
+            "update replayt-core to go on with it"
+        )
     if state.phase == "ended":
         _check_ended(state, options)
     if state.problems:
@@ -52,6 +58,17 @@ def plan_resume(workflow: Workflow, state: RunState, options: ResumeOptions) -> 
             run_id=state.run_id,
             where=f"event {seq}",
         )
+    try:
+        return _plan(workflow, state, options)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise DamagedLogError(
+            f"run {state.run_id}: its log holds a payload that does not fit: {error!r:.120}",
+            run_id=state.run_id,
+        ) from error
+
+
+def _plan(workflow: Workflow, state: RunState, options: ResumeOptions) -> Resumed | None:
+    """How to take up a run whose log is whole."""
     if state.state is not None and state.state not in workflow.steps:
         raise WorkflowChangedError(
             f"run {state.run_id} stands in state {state.state!r}, which workflow "

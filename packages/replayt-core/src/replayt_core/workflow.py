@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import random
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ Handler = Callable[["RunContext"], "str | None"]
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Any])
 
 MAX_ATTEMPTS = 100
+_MAX_WAIT = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,21 @@ class RetryPolicy:
     retry_on: tuple[type[Exception], ...] = (Exception,)
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_attempts <= MAX_ATTEMPTS:
+        if type(self.max_attempts) is not int or not 1 <= self.max_attempts <= MAX_ATTEMPTS:
             raise DefinitionError(
-                f"RetryPolicy: max_attempts is {self.max_attempts}; use 1 to {MAX_ATTEMPTS}"
+                f"RetryPolicy: max_attempts is {self.max_attempts!r}; use 1 to {MAX_ATTEMPTS}"
             )
-        for name in ("backoff_seconds", "max_backoff_seconds"):
-            if not getattr(self, name) >= 0:
-                raise DefinitionError(f"RetryPolicy: {name} must be 0 or more")
-        if not self.multiplier >= 1:
-            raise DefinitionError("RetryPolicy: multiplier must be 1 or more")
-        if not 0 <= self.jitter <= 1:
-            raise DefinitionError("RetryPolicy: jitter must be between 0 and 1")
+        for name, least, most in (
+            ("backoff_seconds", 0, _MAX_WAIT),
+            ("max_backoff_seconds", 0, _MAX_WAIT),
+            ("multiplier", 1, sys.float_info.max),
+            ("jitter", 0, 1),
+        ):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not least <= value <= most:
+                raise DefinitionError(
+                    f"RetryPolicy: {name} is {value!r}; use a number from {least} to {most}"
+                )
 
     def delay(self, failed_attempt: int, stream: random.Random) -> float:
         """Seconds to wait after the attempt of that number failed."""

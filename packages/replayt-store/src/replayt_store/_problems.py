@@ -7,18 +7,18 @@ import errno
 from replayt_core.errors import DamagedLogError, StoreError, StoreWriteError
 
 _CAUSES = {
-    errno.ENOSPC: "the disk is full: free some space, then resume the run",
+    errno.ENOSPC: "the disk is full: free some space, then resume the run if it had begun",
     errno.EROFS: "the file system is read-only: choose another directory",
     errno.EACCES: "permission denied: check who owns the file and its directory",
     errno.EPERM: "permission denied: check who owns the file and its directory",
     errno.EFBIG: "the file has reached the size limit of this process: raise it, then resume",
-    errno.EIO: "the disk reports an I/O error: check it, then resume the run",
+    errno.EIO: "the disk reports an I/O error: check it, then resume the run if it had begun",
     errno.ENOENT: "the directory is gone: bring it back, or choose another",
     errno.ENOTDIR: "a part of the path is no directory: choose another",
     errno.EMFILE: "too many open files: close some, or raise the limit",
 }
 if hasattr(errno, "EDQUOT"):
-    _CAUSES[errno.EDQUOT] = "the disk quota is used up: free some space, then resume the run"
+    _CAUSES[errno.EDQUOT] = "the disk quota is used up: free some space, then resume the run if it had begun"
 
 
 def cause(error: OSError) -> str:
