@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any, get_args, get_origin
 
 from pydantic import TypeAdapter
@@ -12,12 +12,12 @@ from typing_extensions import NotRequired, get_type_hints, is_typeddict
 from replayt_core.events import PAYLOADS
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adapter(kind: str) -> TypeAdapter[Any]:
     return TypeAdapter(PAYLOADS[kind])
 
 
-@lru_cache(maxsize=None)
+@cache
 def fields_of(typed: type[Any]) -> dict[str, Any]:
     """The fields of a typed dictionary with their types."""
     return get_type_hints(typed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any
 
@@ -18,8 +19,8 @@ from replayt_core import (
     RetryPolicy,
     RunContext,
     RunFailed,
-    RunNotFoundError,
     Runner,
+    RunNotFoundError,
     Workflow,
     fold,
     resolve,
@@ -31,6 +32,7 @@ from tests.core.helpers import (
     ASK,
     RUN,
     EchoClient,
+    Killed,
     log,
     one_step,
     only,
@@ -357,10 +359,8 @@ def test_a_handler_cannot_swallow_the_pause(swallow: type[BaseException], ends_b
     """R-21 (RELIABILITY b2): what it returned or raised is set aside."""
 
     def handler(ctx: RunContext) -> str | None:
-        try:
+        with contextlib.suppress(swallow):
             ctx.request_approval("go")
-        except swallow:
-            pass
         if ends_by == "raise":
             raise ValueError
         return "only" if ends_by == "move" else None
@@ -458,12 +458,12 @@ def test_a_crash_after_an_answer_was_applied_does_not_apply_it_again() -> None:
 
     def crashes(ctx: RunContext) -> None:
         ctx.request_approval("go")
-        raise KeyboardInterrupt
+        raise Killed
 
     run_once(crashes, store=store)
     resolve(store, RUN, "go", approved=True)
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             Runner(one_step(crashes), store).resume(RUN)
     assert len(payloads(store, "approval_applied")) == 1
     assert [item["reason"] for item in payloads(store, "run_resumed")] == [
@@ -479,13 +479,13 @@ def test_a_crash_loop_after_an_approval_ends_the_run() -> None:
 
     def crashes(ctx: RunContext) -> None:
         ctx.request_approval("go")
-        raise KeyboardInterrupt
+        raise Killed
 
     runner = Runner(one_step(crashes), store)
     runner.run(run_id=RUN)
     resolve(store, RUN, "go", approved=True)
     for _ in range(6):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Killed):
             runner.resume(RUN)
     assert runner.resume(RUN).status == "failed"
 

@@ -18,6 +18,7 @@ from replayt_core import (
     RetryPolicy,
     RunContext,
     Runner,
+    StoreError,
     ToolError,
     Workflow,
 )
@@ -28,6 +29,8 @@ from tests.core.helpers import (
     DyingStore,
     EchoClient,
     Handler,
+    Killed,
+    batches,
     cut,
     cut_behind,
     log,
@@ -237,7 +240,7 @@ def test_a_crash_after_an_answered_call_leaves_the_run_resumable(whole: MemorySt
     """DESIGN 5: the answer is used up with the resume that acted on it."""
     store = cut_behind(whole, "tool_call")
     Effects().runner(store).resume(RUN)
-    answered = cut(store, len(log(store)))
+    answered = cut(store, 99)
     Effects().runner(answered).resume(RUN, retry_calls=[3])
     for behind in ("tool_call", "tool_result"):
         effects = Effects()
@@ -245,14 +248,15 @@ def test_a_crash_after_an_answered_call_leaves_the_run_resumable(whole: MemorySt
         result = effects.runner(batches_behind).resume(RUN)
         if behind == "tool_call":
             assert (result.status, effects.bodies) == ("paused", 0)
+            asked = [e.seq for e in log(batches_behind) if e.type == "tool_call"]
+            assert len(asked) == 2
+            assert payloads(batches_behind, "run_paused")[-1]["call"] == asked[-1]
         else:
             assert (result.context, effects.bodies) == ({"sum": 25}, 0)
 
 
 def cut_after_last(store: MemoryStore, kind: str) -> MemoryStore:
     """A store that holds a run up to the last event of a type."""
-    from tests.core.helpers import batches
-
     whole = batches(log(store))
     ends = [n for n, batch in enumerate(whole, 1) if any(e.type == kind for e in batch)]
     return cut(store, ends[-1])
@@ -289,7 +293,7 @@ def asks(**changed: Any) -> Handler:
         if not asked["skip"]:
             call_tool(ctx)
         if asked.get("dies"):
-            raise KeyboardInterrupt
+            raise Killed
 
     return handler
 
@@ -297,7 +301,7 @@ def asks(**changed: Any) -> Handler:
 def recorded() -> MemoryStore:
     """A run that was interrupted after an llm call, a note and a tool call were recorded."""
     store = MemoryStore()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(asks(dies=True), store=store, llm_client=MockLLMClient().enqueue('{"n": 1}'))
     return store
 
@@ -329,13 +333,9 @@ def test_a_handler_that_asks_for_something_else_is_told_recorded_and_now(change:
     assert RUN in str(caught.value)
     assert "'only'" in str(caught.value)
     assert types(store)[-2:] == ["run_resumed", "run_interrupted"]
-    assert only_last(store, "run_interrupted")["reason"] == "DeterminismError"
+    assert payloads(store, "run_interrupted")[-1]["reason"] == "DeterminismError"
     mended = Runner(one_step(asks()), store, llm_client=MockLLMClient()).resume(RUN)
     assert mended.status == "completed"
-
-
-def only_last(store: MemoryStore, kind: str) -> dict[str, Any]:
-    return payloads(store, kind)[-1]
 
 
 @pytest.mark.parametrize("swallow", [Exception, BaseException])
@@ -472,10 +472,10 @@ def test_a_failed_text_call_can_be_served_in_every_mode() -> None:
         except LLMError as error:
             seen.append(error.kind)
         if len(seen) == 1:
-            raise KeyboardInterrupt
+            raise Killed
 
     store, mock = MemoryStore(), MockLLMClient().enqueue("")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(handler, store=store, llm_client=mock)
     assert Runner(one_step(handler), store, llm_client=mock).resume(RUN).status == "completed"
     assert seen == ["empty", "empty"]
@@ -499,10 +499,10 @@ def test_a_failed_tool_call_is_served_as_the_same_error(fails: str) -> None:
         except ToolError as error:
             seen.append((error.error_type, error.message))
         if len(seen) == 1:
-            raise KeyboardInterrupt
+            raise Killed
 
     store = MemoryStore()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(handler, store=store)
     assert Runner(one_step(handler), store).resume(RUN).status == "completed"
     assert seen[0] == seen[1]
@@ -525,8 +525,6 @@ def test_a_store_that_fails_inside_a_call_stops_the_run_whatever_the_handler_cat
         except Exception:
             ctx.note("went on")
 
-    from replayt_core import StoreError
-
     store = Fails()
     with pytest.raises(StoreError, match="disk full"):
         run_once(handler, store=store)
@@ -543,5 +541,3 @@ def test_a_visit_served_whole_asks_for_nothing(whole: MemoryStore) -> None:
     effects = Effects()
     effects.client = EchoClient(offline)
     assert effects.runner(store).resume(RUN).context == {"sum": 25}
-
-

@@ -28,7 +28,7 @@ from replayt_core.ports.llm import (
     Usage,
 )
 from replayt_core.testing import FrozenClock, MockLLMClient
-from tests.core.helpers import ASK, log, one_step, only, payloads, run_once, types
+from tests.core.helpers import ASK, Killed, log, one_step, only, payloads, run_once, types
 
 
 class Ticket(BaseModel):
@@ -488,11 +488,11 @@ def test_a_failed_call_is_rebuilt_from_the_log_when_served() -> None:
         except LLMError as error:
             seen.append((error.kind, str(error), error.status))
         if len(seen) == 1:
-            raise KeyboardInterrupt
+            raise Killed
 
     store = MemoryStore()
     mock = MockLLMClient().enqueue(LLMError("rate_limit", "slow down", status=429))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(handler, store=store, llm_client=mock)
     Runner(one_step(handler), store, llm_client=mock).resume("r1")
     assert seen == [("rate_limit", "slow down", 429)] * 2

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from replayt_core import DefinitionError, LogMode, MemoryStore, RunContext, Runner
 from replayt_core.testing import MockLLMClient
-from tests.core.helpers import RUN, log, one_step, only, payloads, run_once
+from tests.core.helpers import RUN, Killed, log, one_step, only, payloads, run_once
 
 SECRET_PROMPT = "the prompt nobody may read"
 REPLY = "the reply that is long enough: " + "x" * 400
@@ -100,7 +100,7 @@ def test_redacted_keeps_a_preview_of_at_most_200_characters() -> None:
 def test_a_preview_is_scrubbed_before_it_is_cut() -> None:
     """SC-73: half a key at the edge would match no pattern."""
     key = "sk-" + "a1" * 20
-    mock = MockLLMClient().enqueue("x" * 180 + " " + key)
+    mock = MockLLMClient().enqueue("x" * 190 + " " + key)
     store = MemoryStore()
     run_once(
         lambda ctx: ctx.llm.complete_text(messages=[{"role": "user", "content": "?"}]),
@@ -164,11 +164,11 @@ def test_a_resumed_run_keeps_the_mode_it_was_started_in() -> None:
 
     def handler(ctx: RunContext) -> None:
         if ctx.get("resumed") is None and "run_resumed" not in [e.type for e in log(store)]:
-            raise KeyboardInterrupt
+            raise Killed
         ctx.llm.complete_text(messages=[{"role": "user", "content": SECRET_PROMPT}])
 
     mock = MockLLMClient().enqueue("x")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(handler, store=store, llm_client=mock, log_mode="structured_only")
     Runner(one_step(handler), store, llm_client=mock, log_mode="full").resume(RUN)
     assert SECRET_PROMPT not in raw(store)

@@ -47,7 +47,7 @@ def test_every_prefix_of_every_log_folds_and_every_payload_fits_its_type(program
     assert state.phase == "ended"
 
 
-@settings(bounded, max_examples=120)
+@bounded
 @given(programs())
 def test_a_run_killed_at_any_boundary_and_resumed_ends_as_if_it_never_was(
     program: Program,

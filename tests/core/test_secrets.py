@@ -17,7 +17,7 @@ from replayt_core import (
     scrub_tokens,
 )
 from replayt_core.redaction import Scrubber
-from tests.core.helpers import ASK, RUN, SecretClient, log, one_step, only, run_once
+from tests.core.helpers import ASK, RUN, Killed, SecretClient, log, one_step, only, run_once
 
 KEY = "live-key-0123456789"
 
@@ -130,12 +130,12 @@ def test_a_call_that_held_a_key_is_served_and_its_difference_hides_it() -> None:
             ctx.tools.register(send)
             ctx.tools.call("send", {"text": argument})
             if "run_resumed" not in [event.type for event in log(store)]:
-                raise KeyboardInterrupt
+                raise Killed
 
         return handler
 
     store, client = MemoryStore(), SecretClient(KEY)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run_once(calls(KEY), store=store, llm_client=client)
     with pytest.raises(DeterminismError) as caught:
         Runner(one_step(calls(KEY + "!")), store, llm_client=client).resume(RUN)

@@ -252,7 +252,7 @@ def test_results_of_many_types_come_back_as_they_are_live_and_served(
     """SC-78, DESIGN 2: live equals served."""
     got: list[Any] = []
 
-    def give():  # noqa: ANN202 the annotation is the parameter of the test
+    def give():
         return value
 
     give.__annotations__["return"] = annotation
@@ -377,7 +377,10 @@ def test_what_a_body_draws_at_random_does_not_shift_the_handlers_stream() -> Non
     drawn: list[float] = []
 
     def handler(ctx: RunContext) -> None:
-        ctx.tools.register(lambda: ctx.random.random(), name="t")
+        def draw() -> float:
+            return ctx.random.random()
+
+        ctx.tools.register(draw, name="t")
         ctx.tools.call("t")
         drawn.append(ctx.random.random())
 

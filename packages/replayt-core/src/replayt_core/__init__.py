@@ -1,12 +1,14 @@
 """The core of replayt: explicit workflows whose every event is logged and can be replayed."""
 
+from typing import TYPE_CHECKING, Any
+
 from replayt_core._approvals import resolve
 from replayt_core._fold import Approval, RunState, apply, fold, new_state
 from replayt_core._graph import Finding, mermaid
 from replayt_core._recovery import workflow_changes
 from replayt_core._session import RunResult
 from replayt_core._summary import RunSummary, apply_summary, summarize
-from replayt_core.context import RunContext
+from replayt_core.context import AsyncRunContext, RunContext
 from replayt_core.errors import (
     ApprovalConflictError,
     ApprovalNotFoundError,
@@ -47,6 +49,9 @@ from replayt_core.tools import tool
 from replayt_core.verify import Difference, Verification, verify
 from replayt_core.workflow import RetryPolicy, Workflow
 
+if TYPE_CHECKING:
+    from replayt_core.aio import AsyncRunner
+
 __all__ = [
     "DECISION_POINTS",
     "LOG_SCHEMA",
@@ -54,6 +59,8 @@ __all__ = [
     "ApprovalConflictError",
     "ApprovalNotFoundError",
     "ApprovalPending",
+    "AsyncRunContext",
+    "AsyncRunner",
     "ConflictError",
     "ContextInUseError",
     "ContextSchemaError",
@@ -107,3 +114,12 @@ __all__ = [
     "verify",
     "workflow_changes",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`AsyncRunner` is imported when it is asked for: asyncio would double the start-up time."""
+    if name == "AsyncRunner":
+        from replayt_core.aio import AsyncRunner
+
+        return AsyncRunner
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

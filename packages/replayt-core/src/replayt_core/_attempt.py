@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +40,20 @@ class Services:
     clock: Clock
 
 
+@dataclass(frozen=True, slots=True)
+class _ToolUse:
+    """A tool whose body runs, of which attempt, and inside which other one."""
+
+    attempt: Attempt
+    name: str
+    key: str
+    outer: _ToolUse | None
+
+
+# Per task, not per attempt: while one task is inside a tool, another may use `ctx`.
+_RUNNING: ContextVar[_ToolUse | None] = ContextVar("replayt_running_tool", default=None)
+
+
 class Attempt:
     """The open attempt: its journal, its copy of the context, and what it has looked at."""
 
@@ -49,12 +66,14 @@ class Attempt:
         self.reason: str | None = None
         self.pause: AskedApproval | OutcomeUnknown | None = None
         self.pause_signal: BaseException | None = None
-        self.tool: str | None = None
-        self.tool_key: str | None = None
         self.closed = False
         self._thread = threading.get_ident()
         self._looked: dict[tuple[str, str, int | None], Because] = {}
         self._tool_uses: dict[str, int] = {}
+
+    def move_to_this_thread(self) -> None:
+        """The handler will run in the calling thread."""
+        self._thread = threading.get_ident()
 
     def require_open(self, what: str, *, in_tool: bool = False) -> None:
         """Raises where using `what` could not be replayed."""
@@ -69,15 +88,16 @@ class Attempt:
                 f"{what}: called from another thread than the handler's; its order could not be "
                 "replayed"
             )
-        if self.tool is not None and not in_tool:
+        use = None if in_tool else self.tool_use()
+        if use is not None:
             raise ContextInUseError(
-                f"{what}: used inside the tool {self.tool!r}; a served result does not run the "
+                f"{what}: used inside the tool {use.name!r}; a served result does not run the "
                 "tool's body, so do this in the handler"
             )
 
     def look(self, kind: Any, name: str, seq: int | None) -> None:
         """Remember that the handler looked at something: the provenance of its move."""
-        if self.tool is not None:
+        if self.tool_use() is not None:
             return
         self._looked.setdefault((kind, name, seq), {"read": kind, "name": name, "seq": seq})
 
@@ -86,7 +106,7 @@ class Attempt:
 
         Nor is what a tool's body reads: a served call does not run it.
         """
-        if self.data.is_own(key) or self.tool is not None:
+        if self.data.is_own(key) or self.tool_use() is not None:
             return
         seq = self.state.written_by.get(key)
         self.look("input" if seq == 1 and key in self.state.inputs else "context", key, seq)
@@ -106,7 +126,10 @@ class Attempt:
 
     def idempotency_key(self) -> str:
         """The key of this visit; inside a tool body that of this use of the tool."""
-        return self.tool_key or hash_parts(self.state.run_id, self.state.state, self.state.visit)
+        use = self.tool_use()
+        if use is not None:
+            return use.key
+        return hash_parts(self.state.run_id, self.state.state, self.state.visit)
 
     def use_tool(self, name: str, arguments: Any) -> str:
         """Count a call, live or served, and get its idempotency key."""
@@ -116,13 +139,22 @@ class Attempt:
         state = self.state
         return hash_parts(state.run_id, state.state, state.visit, name, arguments, count)
 
-    def enter_tool(self, name: str, key: str) -> None:
-        """The body of a tool starts: `ctx` becomes read-only, and the key is that of the call."""
-        self.tool, self.tool_key = name, key
+    def tool_use(self) -> _ToolUse | None:
+        """The tool of this attempt inside whose body the calling code runs, or None."""
+        use = _RUNNING.get()
+        while use is not None and use.attempt is not self:
+            use = use.outer
+        return use
 
-    def leave_tool(self) -> None:
-        """The body of the tool is over."""
-        self.tool = self.tool_key = None
+    @contextmanager
+    def inside_tool(self, name: str, key: str) -> Iterator[None]:
+        """The body of a tool: `ctx` is read-only, and its idempotency key is that of the call."""
+        outer = _RUNNING.get()
+        _RUNNING.set(_ToolUse(self, name, key, outer))
+        try:
+            yield
+        finally:
+            _RUNNING.set(outer)
 
 
 def hash_parts(*parts: Any) -> str:

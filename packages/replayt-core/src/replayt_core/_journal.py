@@ -20,12 +20,17 @@ from replayt_core.events import Draft, Event, Payload
 CallKind = Literal["llm", "tool"]
 Effect = tuple[int, str, Payload]
 
+CANCELLED = "CancelledError"
+"""The error type of a call that the handler's own code cancelled."""
+HANDLER_ENDED = "HandlerEnded"
+"""The error type of a call that was in flight when its handler ended or paused."""
+
 
 @dataclass(slots=True)
 class RecordedCall:
     """A call that the log holds: its request, and its end where it has one.
 
-    `output` is the validated output (or its failure) of a model call.
+    `output` is the validated output (or its failure) of a model call, `end_seq` the seq of its end.
     """
 
     call: int
@@ -34,11 +39,22 @@ class RecordedCall:
     request: Payload
     response: Payload | None = None
     output: tuple[str, Payload] | None = None
+    end_seq: int = 0
+
+    @property
+    def error_type(self) -> str | None:
+        """The type of the error that the call ended with."""
+        error = (self.response or {}).get("error")
+        return error.get("type") if isinstance(error, dict) else None
 
     @property
     def finished(self) -> bool:
-        """Whether the log holds what the call returned."""
-        if self.response is None:
+        """Whether the log holds what the call returned.
+
+        A call that its handler did not live to see returned nothing: after a pause it is made
+        again, as if it had no end.
+        """
+        if self.response is None or self.error_type == HANDLER_ENDED:
             return False
         needs_output = self.kind == "llm" and self.request.get("schema_name") is not None
         return not (needs_output and self.response.get("ok") and self.output is None)
@@ -60,16 +76,23 @@ class CallAnswer:
 
 
 class Journal:
-    """Numbers the calls of an attempt, serves those that the log holds, writes the others."""
+    """Numbers the calls of an attempt, serves those that the log holds, writes the others.
+
+    `following` says that the attempt's end stands in the log: a call that was in flight then is
+    not made again.
+    """
 
     def __init__(
         self,
         writer: LogWriter,
         effects: Sequence[Effect] = (),
         answers: Mapping[int, CallAnswer] | None = None,
+        *,
+        following: bool = False,
     ) -> None:
         self._writer = writer
-        self._recorded = recorded_calls(effects)
+        self._following = following
+        self.recorded = recorded_calls(effects)
         self._notes = [(seq, payload) for seq, kind, payload in effects if kind == "step_note"]
         self._next_note = 0
         self.answers = answers or {}
@@ -86,7 +109,7 @@ class Journal:
         """
         asked = self._writer.scrubber.encode(asked)[1]  # as the log has it
         self.calls += 1
-        recorded = self._recorded.get(self.calls)
+        recorded = self.recorded.get(self.calls)
         if recorded is None:
             return self.calls, None
         now = describe_call(kind, asked)
@@ -94,11 +117,26 @@ class Journal:
         if fingerprint(kind, asked) != fingerprint(recorded.kind, recorded.request):
             self.mismatch = (recorded, asked)
             self.diverge(f"call {self.calls} is not the recorded one", then, now, recorded.seq)
-        if recorded.finished:
+        if self.serves(recorded):
             self.served += 1
             if not recorded.servable:
                 self.lost.append(recorded.seq)
         return self.calls, recorded
+
+    def serves(self, recorded: RecordedCall) -> bool:
+        """Whether a recorded call is answered from the log."""
+        return recorded.finished or (self._following and recorded.response is not None)
+
+    def missing_before(self, seq: int) -> tuple[int, str] | None:
+        """The first recorded call or note before `seq` that was not made yet: its seq, and what."""
+        for number in range(self.calls + 1, len(self.recorded) + 1):
+            call = self.recorded.get(number)
+            if call is not None and call.seq < seq:
+                return call.seq, describe_call(call.kind, call.request)
+        if self._next_note < len(self._notes) and self._notes[self._next_note][0] < seq:
+            note_seq, note = self._notes[self._next_note]
+            return note_seq, f"note {_short(note)}"
+        return None
 
     def diverge(self, message: str, recorded: str, now: str, seq: int | None) -> None:
         """Raise, and remember: a handler that swallows the error does not get away with it."""
@@ -127,7 +165,7 @@ class Journal:
 
     def require_all_served(self) -> None:
         """Note a divergence when the handler ended without asking for all that is recorded."""
-        left = self._recorded.get(self.calls + 1)
+        left = self.recorded.get(self.calls + 1)
         if self.divergence is not None or (left is None and self._next_note >= len(self._notes)):
             return
         if left is not None:
@@ -152,6 +190,7 @@ def recorded_calls(effects: Sequence[Effect]) -> dict[int, RecordedCall]:
         elif number in calls:
             if kind in ("llm_response", "tool_result"):
                 calls[number].response = payload
+                calls[number].end_seq = seq
             elif kind in ("structured_output", "structured_output_failed"):
                 calls[number].output = (kind, payload)
     return calls

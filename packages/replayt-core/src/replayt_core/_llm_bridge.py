@@ -6,6 +6,7 @@ which catches it takes the same branch when served. `''` is never a success.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,15 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from replayt_core._attempt import Attempt, hash_parts
-from replayt_core._effects import Call, Complete, perform
+from replayt_core._effects import (
+    Call,
+    CallInterrupted,
+    Complete,
+    PerformsCalls,
+    Serve,
+    Start,
+    perform,
+)
 from replayt_core._error_info import error_message, validation_fields
 from replayt_core._json_reply import NoSingleObjectError, find_object
 from replayt_core._values import to_json_value
@@ -42,17 +51,18 @@ from replayt_core.ports.llm import (
 from replayt_core.redaction import LogMode, message_info, reply_info, scrub_tokens
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+BridgeT = TypeVar("BridgeT", bound="_Bridge")
 
 
-class LLMBridge:
+class _Bridge:
     """Model calls of one attempt, with the settings asked for so far."""
 
-    def __init__(self, attempt: Attempt, settings: CallSettings | None = None) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._settings = settings or CallSettings()
+        self._settings = CallSettings()
 
     def with_settings(
-        self,
+        self: BridgeT,
         *,
         model: str | None = None,
         temperature: float | None = None,
@@ -60,7 +70,7 @@ class LLMBridge:
         timeout_seconds: float | None = None,
         seed: int | None = None,
         extra_headers: Mapping[str, str] | None = None,
-    ) -> LLMBridge:
+    ) -> BridgeT:
         """A bridge that asks for these settings too; this one stays as it is.
 
         What is not given stays as the client has it. Headers are merged by name. The log records
@@ -78,7 +88,13 @@ class LLMBridge:
         }
         if extra_headers is not None:
             changes["extra_headers"] = {**(self._settings.extra_headers or {}), **extra_headers}
-        return LLMBridge(self._attempt, replace(self._settings, **changes))
+        changed = copy.copy(self)
+        changed._settings = replace(self._settings, **changes)
+        return changed
+
+
+class LLMBridge(_Bridge):
+    """`ctx.llm` of a plain handler."""
 
     def parse(self, output_type: type[ModelT], *, messages: Sequence[Message]) -> ModelT:
         """A validated instance of `output_type`. Raises `LLMError`; see its kinds."""
@@ -89,6 +105,26 @@ class LLMBridge:
         """The reply as text. A reply cut at the token limit is an error unless allowed."""
         call = text_call(self._attempt, self._settings, messages, allow_truncated)
         return perform(call)
+
+
+class AsyncLLMBridge(_Bridge):
+    """`ctx.llm` of an `async def` handler."""
+
+    def __init__(self, attempt: Attempt, calls: PerformsCalls) -> None:
+        super().__init__(attempt)
+        self._calls = calls
+
+    async def parse(self, output_type: type[ModelT], *, messages: Sequence[Message]) -> ModelT:
+        """A validated instance of `output_type`. Raises `LLMError`; see its kinds."""
+        call = parse_call(self._attempt, self._settings, output_type, messages)
+        return await self._calls.perform(call)
+
+    async def complete_text(
+        self, *, messages: Sequence[Message], allow_truncated: bool = False
+    ) -> str:
+        """The reply as text. A reply cut at the token limit is an error unless allowed."""
+        call = text_call(self._attempt, self._settings, messages, allow_truncated)
+        return await self._calls.perform(call)
 
 
 def parse_call(
@@ -157,9 +193,11 @@ def _call(
     }
     call, recorded = attempt.journal.next_call("llm", asked)
     name = asked["schema_name"] or "text"
-    if recorded is not None and recorded.finished:
+    if recorded is not None and attempt.journal.serves(recorded):
         attempt.look("call", name, recorded.seq)
+        yield Serve(recorded, inline=False)
         return cast(Payload, recorded.response), recorded.output
+    yield Start(call)
     request = ChatRequest(
         messages=sent,
         settings=settings,
@@ -177,19 +215,22 @@ def _call(
     attempt.look("call", name, opened[0].seq)
     started = services.clock.monotonic()
     response: ChatResponse | None = None
-    if client is not None:
+    interrupted: CallInterrupted | None = None
 
-        def on_retry(notice: RetryNotice) -> None:
-            attempt.journal.append(Draft("llm_retry", _retry(call, notice)))
+    def on_retry(notice: RetryNotice) -> None:
+        attempt.journal.append(Draft("llm_retry", _retry(call, notice)))
 
-        try:
-            response = _without_surrogates((yield Complete(client, request, on_retry)))
-        except LLMError as failure:
-            error = failure
-        except Exception as failure:
-            error = _foreign(failure)
-        if services.writer.failure is not None:
-            raise services.writer.failure
+    try:
+        response = yield Complete(client, request, on_retry)
+        response = _without_surrogates(response) if response is not None else None
+    except LLMError as failure:
+        error = failure
+    except Exception as failure:
+        error = _foreign(failure)
+    except CallInterrupted as signal:
+        interrupted, error = signal, LLMError("interrupted", str(signal))
+    if services.writer.failure is not None:
+        raise services.writer.failure
     latency = round(max(services.clock.monotonic() - started, 0.0) * 1000, 3)
     ended: Payload = {**head, "ok": True, "latency_ms": latency, "effective": effective}
     output: Draft | None = None
@@ -198,10 +239,12 @@ def _call(
         error = check_reply(response, allow_truncated=allow_truncated)
     if error is not None:
         ended["ok"] = False
-        ended["error"] = _error(error, services.mode)
+        ended["error"] = _error(error, services.mode, interrupted)
     elif schema is not None and response is not None:
         output = _read_output(schema, response.text, head, services.mode)
     logged = attempt.journal.append(Draft("llm_response", ended), *([output] if output else []))
+    if interrupted is not None:
+        raise interrupted
     final = dict(logged[0].payload)
     if response is not None and error is None and schema is None:
         final["text"] = services.writer.scrubber.text(response.text)
@@ -377,9 +420,9 @@ def _reply(response: ChatResponse, mode: LogMode) -> Payload:
     }
 
 
-def _error(error: LLMError, mode: LogMode) -> Payload:
+def _error(error: LLMError, mode: LogMode, interrupted: CallInterrupted | None) -> Payload:
     return {
-        "type": "LLMError",
+        "type": interrupted.error_type if interrupted else "LLMError",
         "kind": error.kind,
         "status": error.status,
         "message": error_message(error, mode),

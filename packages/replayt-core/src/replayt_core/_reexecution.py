@@ -7,7 +7,7 @@ executed when its end has been read, with every call that the log holds of it se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,6 @@ from replayt_core._differences import compare_batches, describe_batch, prompt_di
 from replayt_core._error_info import error_location, shown_path
 from replayt_core._fold import EFFECTS, RunState
 from replayt_core._journal import Journal
-from replayt_core._llm_bridge import LLMBridge
 from replayt_core._llm_source import LLMSource
 from replayt_core._log_writer import LogWriter
 from replayt_core._machine import record
@@ -171,28 +170,41 @@ class Reexecution:
             llm=LLMSource(follower.scrubber, _NoModel()),
             clock=SystemClock(),
         )
-        attempt = Attempt(services, Journal(follower, list(self._state.effects)))
-        outcome = self._execute(step, Session(services, self._tools), attempt)
+        session = Session(services, self._tools)
+        attempt, outcome = self._execute(step, session)
         self.served += attempt.journal.served
         self._judge(step, attempt, follower, outcome, end, cut_short)
 
-    def _execute(self, step: Step, session: Session, attempt: Attempt) -> Outcome | BaseException:
+    def _execute(self, step: Step, session: Session) -> tuple[Attempt, Outcome | BaseException]:
         """What the handler does now: an outcome, or the error that ended the following."""
+        attempt = self._open_attempt(session)
         raised: BaseException | None = None
         value: object = None
         try:
             step.check_context(self._state.context)
-            value = step.handler(RunContext(attempt, LLMBridge(attempt), self._tools))
+            value = step.handler(RunContext(attempt, self._tools))
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             raised = error
+        if isinstance(value, Coroutine):
+            value.close()  # nothing of it has run: it wants the context of `AsyncRunner`
+            from replayt_core._turns import run_apart  # it imports asyncio
+
+            attempt = self._open_attempt(session)
+            ended = run_apart(attempt, step, self._tools)
+            value, raised = ended.value, ended.error
         try:
             if raised is not None:
-                return session.raised(attempt, raised)
-            return session.returned(attempt, value, 0.0)
+                return attempt, session.raised(attempt, raised)
+            return attempt, session.returned(attempt, value, 0.0)
         except (_BeyondLog, DeterminismError) as error:
-            return error
+            return attempt, error
+
+    def _open_attempt(self, session: Session) -> Attempt:
+        services = session.services
+        journal = Journal(services.writer, list(self._state.effects), following=True)
+        return Attempt(services, journal)
 
     def _judge(
         self,

@@ -9,21 +9,20 @@ from datetime import datetime
 from typing import Any
 
 from replayt_core._attempt import Attempt, hash_parts
+from replayt_core._effects import PerformsCalls
 from replayt_core._fold import Approval
-from replayt_core._llm_bridge import LLMBridge
+from replayt_core._llm_bridge import AsyncLLMBridge, LLMBridge
 from replayt_core._outcome import AskedApproval
 from replayt_core._values import decode_value, encode_value, to_json_value
 from replayt_core.errors import ApprovalPending, DefinitionError, NotReplayableError
-from replayt_core.tools import Tool, ToolBox
+from replayt_core.tools import AsyncToolBox, Tool, ToolBox
 
 
-class RunContext:
+class _Context:
     """One attempt's view of its run. Valid while the handler runs, in the handler's thread."""
 
-    def __init__(self, attempt: Attempt, llm: LLMBridge, tools: Iterable[Tool]) -> None:
+    def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
-        self._llm = llm
-        self._tools = ToolBox(attempt, tools)
         self._random: random.Random | None = None
 
     @property
@@ -75,16 +74,6 @@ class RunContext:
         whole: dict[str, Any] = self._shown(self._attempt.data.whole())
         return whole
 
-    @property
-    def llm(self) -> LLMBridge:
-        """Model calls."""
-        return self._llm
-
-    @property
-    def tools(self) -> ToolBox:
-        """Typed tools: `register` and `call`."""
-        return self._tools
-
     def because(self, text: str) -> None:
         """Say in a sentence why the step decides as it does; the transition records it."""
         self._attempt.require_open("ctx.because")
@@ -113,7 +102,7 @@ class RunContext:
 
         Reproducible on purpose, so not for secrets.
         """
-        if self._attempt.tool is not None:
+        if self._attempt.tool_use() is not None:
             # A served call does not run the body, so the body must not move the handler's stream.
             return random.Random(self._attempt.idempotency_key())  # noqa: S311 as below
         if self._random is None:
@@ -217,6 +206,44 @@ class RunContext:
 
     def _shown(self, value: Any) -> Any:
         """The run's own object; inside a tool a copy, since nothing it changes may count."""
-        if self._attempt.tool is None:
+        if self._attempt.tool_use() is None:
             return value
         return decode_value(encode_value(value))
+
+
+class RunContext(_Context):
+    """What a plain handler gets. Valid while the handler runs, in the handler's thread."""
+
+    def __init__(self, attempt: Attempt, tools: Iterable[Tool]) -> None:
+        super().__init__(attempt)
+        self._llm = LLMBridge(attempt)
+        self._tools = ToolBox(attempt, tools)
+
+    @property
+    def llm(self) -> LLMBridge:
+        """Model calls."""
+        return self._llm
+
+    @property
+    def tools(self) -> ToolBox:
+        """Typed tools: `register` and `call`."""
+        return self._tools
+
+
+class AsyncRunContext(_Context):
+    """What a handler of `AsyncRunner` gets: the same, with calls that are awaited."""
+
+    def __init__(self, attempt: Attempt, tools: Iterable[Tool], calls: PerformsCalls) -> None:
+        super().__init__(attempt)
+        self._llm = AsyncLLMBridge(attempt, calls)
+        self._tools = AsyncToolBox(attempt, tools, calls)
+
+    @property
+    def llm(self) -> AsyncLLMBridge:
+        """Model calls."""
+        return self._llm
+
+    @property
+    def tools(self) -> AsyncToolBox:
+        """Typed tools: `register` and `call`."""
+        return self._tools

@@ -7,7 +7,6 @@ from typing import Any
 
 from replayt_core._attempt import Attempt
 from replayt_core._launch import Launcher, resume_options
-from replayt_core._llm_bridge import LLMBridge
 from replayt_core._machine import next_action
 from replayt_core._outcome import Enter, Entered, Execute, Interrupted, Outcome
 from replayt_core._session import RunResult, Session
@@ -127,10 +126,10 @@ class Runner(Launcher):
     def _call_handler(self, session: Session, attempt: Attempt) -> object:
         step = session.step()
         step.check_context(session.state.context)
-        value: object = step.handler(RunContext(attempt, LLMBridge(attempt), session.tools))
+        value: object = step.handler(RunContext(attempt, session.tools))
         if isinstance(value, Coroutine):
             value.close()
-            raise DefinitionError(f"step {step.name!r} is `async def`; Runner runs plain functions")
+            raise DefinitionError(f"step {step.name!r} is `async def`; use AsyncRunner")
         return value
 
     def _wait(self, session: Session, seconds: float) -> None:

@@ -13,14 +13,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import FrameType
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from pydantic import JsonValue, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import to_json
 
 from replayt_core._attempt import Attempt, OutcomeUnknownSignal
-from replayt_core._effects import Call, Invoke, perform
+from replayt_core._effects import (
+    Call,
+    CallInterrupted,
+    Invoke,
+    PerformsCalls,
+    Serve,
+    Start,
+    perform,
+)
 from replayt_core._error_info import error_message, validation_fields
 from replayt_core._journal import CallAnswer, RecordedCall
 from replayt_core._outcome import OutcomeUnknown
@@ -47,6 +55,12 @@ class Tool:
     idempotent: bool = False
     names: Mapping[str, Any] | None = None
     """What annotations may refer to besides the function's own module."""
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether the body is `async def`: only `AsyncRunner` can await it."""
+        function = inspect.unwrap(self.function)
+        return any(map(inspect.iscoroutinefunction, (function, function.__call__)))
 
     @cached_property
     def _types(self) -> dict[str, Any]:
@@ -171,8 +185,8 @@ def make_tool(function: Callable[..., Any], names: Mapping[str, Any] | None = No
     return Tool(name, function, idempotent, names)
 
 
-class ToolBox:
-    """`ctx.tools`: the tools of the run and those registered in this visit."""
+class _Tools:
+    """The tools of the run and those registered in this visit."""
 
     def __init__(self, attempt: Attempt, tools: Iterable[Tool]) -> None:
         self._attempt = attempt
@@ -193,9 +207,9 @@ class ToolBox:
         def add(added: FunctionT) -> FunctionT:
             self._attempt.require_open("ctx.tools.register")
             marked = make_tool(added, names)
-            self._tools[name or marked.name] = Tool(
-                name or marked.name, added, idempotent or marked.idempotent, names
-            )
+            made = Tool(name or marked.name, added, idempotent or marked.idempotent, names)
+            self._check(made)
+            self._tools[made.name] = made
             return added
 
         return add if function is None else add(function)
@@ -204,9 +218,41 @@ class ToolBox:
         """The names of the tools that can be called here."""
         return list(self._tools)
 
+    def _check(self, added: Tool) -> None:
+        """Raises where the tool cannot be called here."""
+
+
+class ToolBox(_Tools):
+    """`ctx.tools` of a plain handler."""
+
     def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
         """Call a tool; its validated result. Raises `ToolError`, whatever went wrong."""
+        known = self._tools.get(name)
+        if known is not None:
+            self._check(known)
         return perform(call_tool(self._attempt, self._tools, name, arguments or {}))
+
+    def _check(self, added: Tool) -> None:
+        if added.is_async:
+            raise DefinitionError(
+                f"tool {added.name!r} is `async def`; Runner calls plain functions: use AsyncRunner"
+            )
+
+
+class AsyncToolBox(_Tools):
+    """`ctx.tools` of an `async def` handler."""
+
+    def __init__(self, attempt: Attempt, tools: Iterable[Tool], calls: PerformsCalls) -> None:
+        super().__init__(attempt, tools)
+        self._calls = calls
+
+    async def call(self, name: str, arguments: Mapping[str, Any] | None = None) -> Any:
+        """Call a tool; its validated result. Raises `ToolError`, whatever went wrong.
+
+        An `async def` body is awaited, and other tasks run meanwhile; a plain one runs at once.
+        """
+        call = call_tool(self._attempt, self._tools, name, arguments or {})
+        return await self._calls.perform(call)
 
 
 def call_tool(
@@ -231,7 +277,12 @@ def call_tool(
     key = attempt.use_tool(name, asked["arguments"])
     if recorded is not None:
         attempt.look("call", name, recorded.seq)
-        result = _served(attempt, known, recorded, head)
+    if recorded is not None and attempt.journal.serves(recorded):
+        yield Serve(recorded, inline=not _waits(known, asked["arguments"]))
+        return _hand_over(known, cast(Payload, recorded.response))
+    yield Start(call)
+    if recorded is not None:
+        result = _settled(attempt, known, recorded, head)
         if result is not None:
             return _hand_over(known, result)
     requested = Draft("tool_call", {**head, **asked})
@@ -250,37 +301,54 @@ def call_tool(
     attempt.look("call", name, event.seq)
     result, cause = yield from _run(attempt, known, bound, key, head)
     logged = attempt.journal.append(Draft("tool_result", result))[0]
+    if isinstance(cause, CallInterrupted):
+        raise cause
     return _hand_over(known, logged.payload, cause)
 
 
 def _run(
     attempt: Attempt, known: Tool, bound: dict[str, Any], key: str, head: Payload
-) -> Call[tuple[Payload, Exception | None]]:
+) -> Call[tuple[Payload, BaseException | None]]:
     """Run the body; the result as it is to be logged, and the live exception if there was one."""
     clock = attempt.services.clock
     result: Payload = {**head, "name": known.name, "ok": True}
-    cause: Exception | None = None
+    cause: BaseException | None = None
     started = clock.monotonic()
-    attempt.enter_tool(known.name, key)
     try:
-        value = yield Invoke(known.function, bound)
-        result["result"] = known.encode_result(value)
+        with attempt.inside_tool(known.name, key):
+            value = yield Invoke(known.function, bound, known.is_async)
+            result["result"] = known.encode_result(value)
     except Exception as error:
         cause = error
         result["ok"] = False
         result["error"] = _error(error, attempt.services.mode)
-    finally:
-        attempt.leave_tool()
+    except CallInterrupted as signal:
+        cause = signal
+        result["ok"] = False
+        result["error"] = {
+            "type": signal.error_type,
+            "kind": "interrupted",
+            "message": str(signal),
+        }
     result["elapsed_ms"] = round(max(clock.monotonic() - started, 0.0) * 1000, 3)
     return result, cause
 
 
-def _served(
+def _waits(known: Tool | None, arguments: Mapping[str, JsonValue]) -> bool:
+    """Whether other tasks run while the tool does."""
+    if known is None or not known.is_async:
+        return False
+    try:
+        known.bind(arguments)
+    except ToolError:
+        return False
+    return True
+
+
+def _settled(
     attempt: Attempt, known: Tool | None, recorded: RecordedCall, head: Payload
 ) -> Payload | None:
-    """The result of a recorded call; None when the call has to be made again."""
-    if recorded.response is not None:
-        return recorded.response
+    """What a person said of a call without a result; None when the call has to be made again."""
     answer = attempt.journal.answers.get(recorded.seq)
     if answer is None:
         if known is not None and known.idempotent:
@@ -302,7 +370,7 @@ def _answered(answer: CallAnswer) -> Payload:
     return {"ok": False, "error": {"type": "ToolError", "kind": "CallFailed", "message": message}}
 
 
-def _hand_over(known: Tool | None, result: Payload, cause: Exception | None = None) -> Any:
+def _hand_over(known: Tool | None, result: Payload, cause: BaseException | None = None) -> Any:
     """The value of a logged result, or the error that it records."""
     if not result.get("ok"):
         error = result.get("error") or {}

@@ -1,6 +1,7 @@
 """The interfaces that others implement: stores, LLM clients, clock and ids. Nothing else."""
 
 from replayt_core.ports.llm import (
+    AsyncLLMClient,
     CallSettings,
     ChatRequest,
     ChatResponse,
@@ -23,9 +24,11 @@ from replayt_core.ports.store import (
     RunEntry,
     TornTail,
 )
-from replayt_core.ports.system import Clock, IdSource, SystemClock, UUIDv7Source
+from replayt_core.ports.system import AsyncClock, Clock, IdSource, SystemClock, UUIDv7Source
 
 __all__ = [
+    "AsyncClock",
+    "AsyncLLMClient",
     "CallSettings",
     "ChatRequest",
     "ChatResponse",

@@ -103,6 +103,23 @@ class LLMClient(Protocol):
 
 
 @runtime_checkable
+class AsyncLLMClient(Protocol):
+    """A client whose calls can be awaited: what `AsyncRunner` uses where a client has it.
+
+    A client without it is called in a thread, where cancelling a call does not stop it.
+    """
+
+    async def complete_async(
+        self, request: ChatRequest, *, on_retry: RetryListener
+    ) -> ChatResponse:
+        """The reply to `request`, as `complete` would give it; cancelling it ends the call.
+
+        `on_retry` is called in the event loop's thread.
+        """
+        ...
+
+
+@runtime_checkable
 class LLMClientFactory(Protocol):
     """Something that has a client to give, such as settings."""
 

@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from datetime import datetime, timezone
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Clock(Protocol):
@@ -22,6 +22,15 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
+
+
+@runtime_checkable
+class AsyncClock(Protocol):
+    """A clock whose waits can be awaited; without it, `AsyncRunner` sleeps in a thread."""
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Wait, and let other tasks run."""
         ...
 
 
@@ -47,6 +56,12 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """`time.sleep`."""
         time.sleep(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """`asyncio.sleep`."""
+        import asyncio  # here alone: it would double the time to import the core
+
+        await asyncio.sleep(seconds)
 
 
 class UUIDv7Source:

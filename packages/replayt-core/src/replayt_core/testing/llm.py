@@ -65,6 +65,12 @@ class MockLLMClient:
             raise answer
         return answer
 
+    async def complete_async(
+        self, request: ChatRequest, *, on_retry: RetryListener
+    ) -> ChatResponse:
+        """The next answer, for `AsyncRunner`."""
+        return self.complete(request, on_retry=on_retry)
+
 
 def run_with_mock(
     workflow: Workflow,

@@ -26,6 +26,10 @@ class FrozenClock:
         self.slept.append(seconds)
         self.tick(seconds)
 
+    async def sleep_async(self, seconds: float) -> None:
+        """Let `seconds` pass at once."""
+        self.sleep(seconds)
+
     def tick(self, seconds: float) -> None:
         """Let time pass; a negative number sets the time of day back."""
         self._now += timedelta(seconds=seconds)

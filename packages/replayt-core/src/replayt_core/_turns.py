@@ -1,0 +1,397 @@
+"""The calls of an `async def` handler: awaited live, and handed over one at a time.
+
+Which task of a handler wakes next is decided by which result it gets next, so that order has to be
+the same live and served. Hence one turnstile for both. Live, results are logged and handed over in
+the order they arrive; served, a result waits until it is the next event of the log: every call and
+note before it was made. In both cases the event loop gets some turns between two hand-overs, in
+which whatever the last one set off comes to rest. When the log runs out, calls whose result it
+lacks are made again in `call` order.
+
+A handler that waits for something else than the log hands over would wait for ever. Where all that
+it awaits, through tasks and `gather`, are calls in here, that is certain and found at once. Behind
+anything else (a lock, a timer, a thread, `TaskGroup`, `asyncio.wait`) it is found by patience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from replayt_core._attempt import Attempt
+from replayt_core._effects import (
+    Call,
+    CallInterrupted,
+    Complete,
+    Effect,
+    Invoke,
+    Serve,
+    Start,
+    invoke,
+)
+from replayt_core._journal import CANCELLED, RecordedCall, describe_call
+from replayt_core.context import AsyncRunContext
+from replayt_core.errors import DeterminismError, LLMError
+from replayt_core.ports.llm import AsyncLLMClient, RetryNotice
+from replayt_core.tools import Tool
+from replayt_core.workflow import Step
+
+T = TypeVar("T")
+Waiter = asyncio.Future[BaseException | None]
+
+SETTLE_TURNS = 10
+STALL_TURNS = 100
+POLL_SECONDS = 0.02
+
+
+class _Closed(BaseException):
+    """The handler is over: whoever still waits for a call stops waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a handler ended; `cancelled` is set where its runner was cancelled meanwhile."""
+
+    value: object
+    error: BaseException | None
+    cancelled: asyncio.CancelledError | None
+
+
+async def run_handler(attempt: Attempt, step: Step, tools: Iterable[Tool]) -> Ended:
+    """Run a handler to its end, and then its calls to theirs."""
+    calls = Turns(attempt)
+    handler = asyncio.create_task(_call(attempt, step, tools, calls))
+    calls.handler = handler
+    cancelled: asyncio.CancelledError | None = None
+    while not handler.done():
+        try:
+            await asyncio.wait({handler})
+        except asyncio.CancelledError as error:
+            cancelled = cancelled or error
+            calls.abandon()
+            handler.cancel()
+    value: object = None
+    failure: BaseException | None = None
+    try:
+        value = handler.result()
+    except BaseException as error:
+        failure = error
+        if not isinstance(error, Exception) and attempt.pause is None:
+            calls.abandon()
+    cancelled = await calls.close() or cancelled
+    return Ended(value, failure, cancelled)
+
+
+def run_apart(attempt: Attempt, step: Step, tools: Iterable[Tool]) -> Ended:
+    """Run a handler in an event loop of its own, in another thread where one runs already."""
+
+    async def main() -> Ended:
+        attempt.move_to_this_thread()
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+        return await run_handler(attempt, step, tools)
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main())
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(main())).result()
+
+
+async def _call(attempt: Attempt, step: Step, tools: Iterable[Tool], calls: Turns) -> object:
+    step.check_context(attempt.state.context)
+    handler = cast("Callable[[AsyncRunContext], object]", step.handler)
+    value = handler(AsyncRunContext(attempt, tools, calls))
+    return await value if inspect.isawaitable(value) else value
+
+
+class Turns:
+    """The calls of one attempt that are under way, and whose turn it is."""
+
+    patience_seconds = 300.0
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.handler: asyncio.Task[object] | None = None
+        self._attempt = attempt
+        self._journal = attempt.journal
+        self._loop = asyncio.get_running_loop()
+        finished = [call for call in self._journal.recorded.values() if call.finished]
+        finished.sort(key=lambda call: call.end_seq)
+        self._results = {call.call: call for call in finished}
+        self._serving: dict[int, tuple[RecordedCall, Waiter]] = {}
+        self._starting: dict[int, Waiter] = {}
+        self._arrived: deque[Waiter] = deque()
+        self._waiters: dict[Waiter, None] = {}  # a set would wake them in random order
+        self._calls: set[asyncio.Future[None]] = set()
+        self._in_flight = 0
+        self._abandoned = False
+        self._timer: asyncio.Handle | None = None
+        self._turns = 0
+        self._last_move = 0.0
+
+    async def perform(self, call: Call[T]) -> T:
+        """Run a call to its end, awaiting its effects."""
+        if self._abandoned:
+            call.close()
+            raise asyncio.CancelledError
+        over = self._loop.create_future()
+        self._calls.add(over)
+        try:
+            if self._journal.divergence is not None:
+                raise self._journal.divergence
+            effect = next(call)
+            while True:
+                try:
+                    result = await self._perform_effect(effect)
+                except BaseException as error:
+                    effect = call.throw(error)
+                else:
+                    effect = call.send(result)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        except (CallInterrupted, _Closed) as signal:
+            raise asyncio.CancelledError from signal
+        finally:
+            call.close()
+            self._calls.discard(over)
+            over.cancel()
+
+    def abandon(self) -> None:
+        """The run is being given up: calls in flight get no end in the log."""
+        self._abandoned = True
+
+    async def close(self) -> asyncio.CancelledError | None:
+        """Cancel the calls that are under way, and wait until each has its end in the log."""
+        self._attempt.closed = True
+        cancelled: asyncio.CancelledError | None = None
+        while self._calls:
+            for waiter in self._waiters:
+                _wake(waiter, _Closed())
+            try:
+                await asyncio.wait(self._calls.copy())
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self.abandon()
+        if self._timer is not None:
+            self._timer.cancel()
+        return cancelled
+
+    async def _perform_effect(self, effect: Effect) -> Any:
+        if isinstance(effect, Start):
+            return await self._start(effect.call)
+        if isinstance(effect, Serve):
+            return await self._serve(effect.recorded, inline=effect.inline)
+        if isinstance(effect, Invoke) and not effect.waits:
+            return invoke(effect)
+        return await self._live(effect)
+
+    async def _start(self, call: int) -> None:
+        """Wait until the log has run out."""
+        if not self._results and not self._starting:
+            return
+        waiter = self._starting[call] = self._loop.create_future()
+        try:
+            await self._wait(waiter)
+        finally:
+            del self._starting[call]
+
+    async def _serve(self, recorded: RecordedCall, *, inline: bool) -> None:
+        """Wait until the recorded result is the next event of the log."""
+        try:
+            if not inline:
+                waiter: Waiter = self._loop.create_future()
+                self._serving[recorded.call] = (recorded, waiter)
+                await self._wait(waiter)
+        finally:
+            self._serving.pop(recorded.call, None)
+            self._results.pop(recorded.call, None)
+
+    async def _live(self, effect: Complete | Invoke) -> Any:
+        """Have the effect done by a task of its own, and wait for its turn to be handed over."""
+        done: Waiter = self._loop.create_future()
+        task = self._loop.create_task(self._do(effect))
+        task.add_done_callback(lambda _: _wake(done))
+        self._in_flight += 1
+        try:
+            await self._wait(done, moves=False)
+            arrived: Waiter = self._loop.create_future()
+            self._arrived.append(arrived)
+            await self._wait(arrived)
+        except (asyncio.CancelledError, _Closed) as error:
+            await _stop(task)
+            if self._abandoned:
+                raise asyncio.CancelledError from None
+            by_handler = isinstance(error, asyncio.CancelledError)
+            raise CallInterrupted(by_handler=by_handler) from error
+        finally:
+            self._in_flight -= 1
+        if task.cancelled():
+            raise RuntimeError("the call was cancelled from inside")
+        return task.result()
+
+    async def _do(self, effect: Complete | Invoke) -> Any:
+        if isinstance(effect, Invoke):
+            return await invoke(effect)
+        client = effect.client
+        if client is None:
+            return None
+        if isinstance(client, AsyncLLMClient):
+            return await client.complete_async(effect.request, on_retry=effect.on_retry)
+        over = False
+
+        def on_retry(notice: RetryNotice) -> None:  # in the client's thread
+            if over:
+                raise LLMError("interrupted", "nobody waits for this call any more")
+            self._loop.call_soon_threadsafe(note, notice)
+
+        def note(notice: RetryNotice) -> None:  # in the loop's thread; nobody waits for it
+            if over:
+                return
+            try:
+                effect.on_retry(notice)
+            except BaseException:
+                if self._attempt.services.writer.failure is None:
+                    raise
+                # The call itself raises it, when it comes back.
+
+        try:
+            return await asyncio.to_thread(client.complete, effect.request, on_retry=on_retry)
+        finally:
+            over = True
+
+    async def _wait(self, waiter: Waiter, *, moves: bool = True) -> None:
+        if self._attempt.closed:
+            raise _Closed
+        if moves:
+            self._keep_turning()
+        self._waiters[waiter] = None
+        try:
+            error = await waiter
+        finally:
+            del self._waiters[waiter]
+        if error is not None:
+            raise error
+
+    # Whose turn it is.
+
+    def _keep_turning(self) -> None:
+        """Count the turns of the loop from now, unless they are being counted."""
+        if self._timer is None or isinstance(self._timer, asyncio.TimerHandle):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._moved()
+            self._timer = self._loop.call_soon(self._turn)
+
+    def _moved(self) -> None:
+        self._turns = 0
+        self._last_move = self._loop.time()
+
+    def _turn(self) -> None:
+        self._timer = None
+        if not (self._serving or self._starting or self._arrived):
+            return
+        self._turns += 1
+        if self._journal.divergence is not None:
+            self._fail_all(self._journal.divergence)
+            return
+        if self._turns >= SETTLE_TURNS:
+            due = self._due()
+            for waiter in due:
+                _wake(waiter)
+            if due:
+                self._moved()
+        if self._turns < STALL_TURNS:
+            self._timer = self._loop.call_soon(self._turn)
+        elif self._stalled():
+            self._diverge()
+        else:
+            self._timer = self._loop.call_later(POLL_SECONDS, self._turn)
+
+    def _due(self) -> list[Waiter]:
+        """Who may go on now."""
+        if self._results:
+            result = self._next_result()
+            _, waiter = self._serving.get(result.call, (None, None))
+            if waiter is None or result.error_type == CANCELLED:
+                return []  # not asked for yet; or it ends when the handler cancels it
+            return [] if self._journal.missing_before(result.end_seq) else [waiter]
+        if self._starting:
+            return [self._starting[call] for call in sorted(self._starting)]
+        return [self._arrived.popleft()] if self._arrived else []
+
+    def _next_result(self) -> RecordedCall:
+        return next(iter(self._results.values()))
+
+    # A handler that waits for what never comes.
+
+    def _stalled(self) -> bool:
+        if self._in_flight:
+            return False
+        if self._loop.time() - self._last_move > self.patience_seconds:
+            return True
+        return self.handler is not None and self._only_waits_here(self.handler)
+
+    def _only_waits_here(self, future: Any) -> bool:
+        """Whether nothing but a hand-over could end `future`. In doubt, no."""
+        if isinstance(future, asyncio.Task):
+            # Not public, but in all Pythons there are; without it only patience is left.
+            return self._only_waits_here(getattr(future, "_fut_waiter", None))
+        children = [child for child in getattr(future, "_children", ()) if not child.done()]
+        if children:
+            return all(map(self._only_waits_here, children))
+        if any(future is waiter for waiter in self._starting.values()):
+            return True
+        return any(
+            future is waiter and recorded.error_type != CANCELLED
+            for recorded, waiter in self._serving.values()
+        )
+
+    def _diverge(self) -> None:
+        waiting = [describe_call(call.kind, call.request) for call, _ in self._serving.values()]
+        waiting += [f"call {call}" for call in sorted(self._starting)]
+        recorded, seq = "the handler ended without waiting for it", None
+        if self._results:
+            result = self._next_result()
+            missing = self._journal.missing_before(result.end_seq)
+            seq, recorded = missing or (
+                result.end_seq,
+                f"the end of {describe_call(result.kind, result.request)}",
+            )
+        with suppress(DeterminismError):
+            self._journal.diverge(
+                "the handler waits for something else than what comes next",
+                recorded,
+                "the handler waits for " + "; ".join(waiting),
+                seq,
+            )
+        if self._journal.divergence is not None:
+            self._fail_all(self._journal.divergence)
+
+    def _fail_all(self, error: BaseException) -> None:
+        for waiter in self._waiters:
+            _wake(waiter, error)
+
+
+def _wake(waiter: Waiter, error: BaseException | None = None) -> None:
+    if not waiter.done():
+        waiter.set_result(error)
+
+
+async def _stop(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait until it has ended, come what may."""
+    task.cancel()
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # seen
+    for _ in range(3):
+        # Where all tasks are cancelled at once, let the runner say first that the run is given up.
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
