@@ -187,7 +187,7 @@ NOT_SHOWN = {
     "retry_scheduled": {"state", "max_attempts", "error"},
     "run_paused": {"state"},
     "run_failed": set(),
-    "run_interrupted": {"state", "reason"},
+    "run_interrupted": {"state", "reason", "signal"},
     "step_error": {"state", "visit", "attempt", "error"},
 }
 """What `RunState` does not show; every other field of every payload has to change it."""

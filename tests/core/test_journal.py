@@ -21,6 +21,7 @@ from replayt_core import (
     StoreError,
     ToolError,
     Workflow,
+    fold,
 )
 from replayt_core.testing import MockLLMClient
 from tests.core.helpers import (
@@ -229,11 +230,16 @@ def test_a_result_that_is_no_json_is_refused_before_anything_is_written(
     assert log(store) == before
 
 
-def test_a_result_that_does_not_fit_the_annotation_is_a_tool_error(whole: MemoryStore) -> None:
-    """SC-80."""
+def test_a_given_result_that_does_not_fit_the_annotation_is_refused(whole: MemoryStore) -> None:
+    """SC-80, DESIGN 5: what a person says happened never ends in the tool being called again."""
     store = cut_behind(whole, "tool_call")
-    result = Effects().runner(store).resume(RUN, call_results={3: "many"})
-    assert (result.error or {})["kind"] == "InvalidResult"
+    effects = Effects()
+    with pytest.raises(RefusedError, match=r"call 3 does not fit.*int_parsing"):
+        effects.runner(store).resume(RUN, call_results={3: "many"})
+    assert effects.bodies == 0
+    assert fold(RUN, store.read(RUN)).summary.status == "paused"
+    assert "tool_result" not in [event.type for event in log(store)]
+    assert Effects().runner(store).resume(RUN, call_results={3: 25}).context == {"sum": 30}
 
 
 def test_a_crash_after_an_answered_call_leaves_the_run_resumable(whole: MemoryStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from replayt_core import (
     InvalidRunIdError,
     LogMode,
     MemoryStore,
+    RetryPolicy,
     RunContext,
     RunExistsError,
     Runner,
@@ -21,6 +23,8 @@ from replayt_core import (
     StoreError,
     Workflow,
 )
+from replayt_core.chain import line_hash, seal
+from replayt_core.events import Draft
 from replayt_core.ports.store import EventStore
 from replayt_core.testing import CountingIds, FrozenClock, MockLLMClient
 from tests.core.helpers import (
@@ -363,3 +367,65 @@ def test_a_handler_may_run_another_workflow() -> None:
         ctx.set("inner", Runner(inner, store).run(run_id="inner").status)
 
     assert run_once(handler, store=store).context == {"inner": "paused"}
+
+
+class TakenOver(MemoryStore):
+    """Somebody else writes to the run while a handler runs."""
+
+    def intrude(self, run_id: str) -> None:
+        events = list(self.read(run_id))
+        batch = seal(
+            run_id,
+            [Draft("step_note", {"state": "a", "kind": "other", "summary": None, "data": None})],
+            after=events[-1].seq,
+            head=line_hash(events[-1].line),
+            ts="2026-01-01T00:00:00Z",
+        )
+        self.append(run_id, batch, after=events[-1].seq)
+
+
+def test_after_a_conflict_nothing_is_called_or_written_again() -> None:
+    """DESIGN 4: whoever wrote in between owns the run, even if the handler swallows the error."""
+    store, ran = TakenOver(), []
+
+    def handler(ctx: RunContext) -> None:
+        @ctx.tools.register
+        def effect() -> None:
+            ran.append("effect")
+
+        store.intrude(ctx.run_id)
+        for _ in range(3):
+            with suppress(Exception):
+                ctx.tools.call("effect")
+
+    with pytest.raises(ConflictError):
+        Runner(one_step(handler), store).run(run_id=RUN)
+    assert ran == []
+    assert log(store)[-1].payload["kind"] == "other"
+
+
+class Terminated(BaseException):
+    signum = 15
+
+
+def test_an_end_between_two_handlers_is_written_down_with_its_signal() -> None:
+    """R-15: `run_interrupted` names the signal."""
+    clock = FrozenClock()
+
+    def stop(_seconds: float) -> None:
+        raise Terminated
+
+    clock.sleep = stop  # type: ignore[method-assign]
+    wf = Workflow("waits")
+    wf.set_initial("a")
+
+    @wf.step("a", retries=RetryPolicy(max_attempts=2, backoff_seconds=5))
+    def a(ctx: RunContext) -> None:
+        raise ValueError("again")
+
+    store = MemoryStore()
+    with pytest.raises(Terminated):
+        Runner(wf, store, clock=clock).run(run_id=RUN)
+    assert log(store)[-1].payload == {"state": "a", "reason": "Terminated", "signal": "SIGTERM"}
+    result = Runner(wf, store, clock=FrozenClock()).resume(RUN)
+    assert result.status == "failed"

@@ -11,6 +11,7 @@ from replayt_core import (
     LLMError,
     LogMode,
     MemoryStore,
+    NotReplayableError,
     RunContext,
     Runner,
     ToolError,
@@ -194,3 +195,48 @@ def test_urls_in_errors_lose_user_password_and_query(url: str) -> None:
     assert "hunter2pass" not in message
     assert "tried twice" in message
     assert not leaks(store, "hunter2pass")
+
+
+def test_setting_a_live_key_is_refused_where_it_is_set() -> None:
+    """DESIGN 2: `ctx.set` of a live API key is refused, alone and inside other values."""
+    refused: list[str] = []
+
+    def handler(ctx: RunContext) -> None:
+        for value in (KEY, {"nested": [f"Bearer {KEY}"]}):
+            with pytest.raises(NotReplayableError) as caught:
+                ctx.set("k", value)
+            refused.append(str(caught.value))
+
+    store = MemoryStore()
+    result = Runner(one_step(handler), store, llm_client=SecretClient(KEY)).run(run_id=RUN)
+    assert (result.status, result.context, len(refused)) == ("completed", {}, 2)
+    assert not any(KEY in text for text in refused)
+
+
+@pytest.mark.parametrize("secret", [KEY, "sk-pattern-only-0123456789abcdef"])
+@pytest.mark.parametrize("before", [180, 190, 199])
+def test_no_part_of_a_key_stands_at_the_cut_of_a_preview(secret: str, before: int) -> None:
+    """SC-73: scrubbed first, then cut; half a key would match nothing."""
+    store = MemoryStore()
+    client = SecretClient(KEY)
+    client.enqueue("x" * (before - 1) + " " + secret)
+
+    def handler(ctx: RunContext) -> None:
+        ctx.llm.complete_text(messages=ASK)
+
+    Runner(one_step(handler), store, llm_client=client).run(run_id=RUN)
+    preview = only(store, "llm_response")["reply"]["preview"]
+    assert len(preview) <= 200
+    assert secret[:4] not in preview
+
+
+def test_no_part_of_a_key_stands_at_the_cut_of_an_error() -> None:
+    """SC-57: messages are bounded at 2,000 characters, after scrubbing."""
+    store = MemoryStore()
+
+    def handler(ctx: RunContext) -> None:
+        raise ValueError("x" * 1_990 + KEY)
+
+    result = Runner(one_step(handler), store, llm_client=SecretClient(KEY)).run(run_id=RUN)
+    assert KEY[:6] not in str(result.error)
+    assert not leaks(store, KEY[:6])

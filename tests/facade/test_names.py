@@ -97,3 +97,11 @@ def test_importing_replayt_loads_neither_http_nor_the_command_line() -> None:
     heavy = {"duckdb", "httpx", "jinja2", "pytest", "rich", "typer", "yaml"}
     siblings = {"replayt_cli", "replayt_llm", "replayt_store"}
     assert not roots & (heavy | siblings)
+
+
+def test_the_async_runner_has_a_module_of_its_own() -> None:
+    """Importing `replayt` stays light: asyncio comes with `replayt.aio` alone."""
+    from replayt import aio
+
+    assert aio.AsyncRunner is replayt_core.AsyncRunner
+    assert aio.AsyncRunContext is replayt.AsyncRunContext

@@ -18,7 +18,7 @@ from replayt_core._journal import Journal
 from replayt_core._llm_source import LLMSource
 from replayt_core._log_writer import LogWriter
 from replayt_core._outcome import AskedApproval, OutcomeUnknown
-from replayt_core.errors import ContextInUseError
+from replayt_core.errors import ContextInUseError, StepTimeout
 from replayt_core.events import Because
 from replayt_core.ports.system import Clock
 from replayt_core.redaction import LogMode
@@ -38,6 +38,8 @@ class Services:
     mode: LogMode
     llm: LLMSource
     clock: Clock
+    deadline: float | None = None
+    """When the run has used up its time, on the clock's monotonic scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ class Attempt:
         self.pause: AskedApproval | OutcomeUnknown | None = None
         self.pause_signal: BaseException | None = None
         self.closed = False
+        self.here = state.state
+        self.deadline = self._earliest_deadline()
+        self.overdue: StepTimeout | None = None
         self._thread = threading.get_ident()
         self._looked: dict[tuple[str, str, int | None], Because] = {}
         self._tool_uses: dict[str, int] = {}
@@ -79,10 +84,11 @@ class Attempt:
         """Raises where using `what` could not be replayed."""
         if self.closed:
             raise ContextInUseError(
-                f"{what}: step {self.state.state!r} is over; keep no ctx beyond its handler"
+                f"{what}: step {self.here!r} is over; keep no ctx beyond its handler"
             )
         if self.pause_signal is not None:
             raise self.pause_signal
+        self.check_deadline()
         if threading.get_ident() != self._thread:
             raise ContextInUseError(
                 f"{what}: called from another thread than the handler's; its order could not be "
@@ -94,6 +100,27 @@ class Attempt:
                 f"{what}: used inside the tool {use.name!r}; a served result does not run the "
                 "tool's body, so do this in the handler"
             )
+
+    def check_deadline(self) -> None:
+        """Raises `StepTimeout` when the step or its run has used up its time."""
+        left = self.seconds_left()
+        if left is not None and left <= 0:
+            self.overdue = self.overdue or StepTimeout(f"step {self.here!r} has used up its time")
+            raise self.overdue
+
+    def seconds_left(self) -> float | None:
+        """How long the attempt may still take; None without a limit."""
+        if self.deadline is None:
+            return None
+        return self.deadline - self.services.clock.monotonic()
+
+    def _earliest_deadline(self) -> float | None:
+        services = self.services
+        step = services.workflow.steps.get(self.here or "")
+        if step is None or step.timeout is None:
+            return services.deadline
+        own = services.clock.monotonic() + step.timeout
+        return own if services.deadline is None else min(own, services.deadline)
 
     def look(self, kind: Any, name: str, seq: int | None) -> None:
         """Remember that the handler looked at something: the provenance of its move."""
@@ -122,7 +149,9 @@ class Attempt:
             return self.reason
         if not self._looked:
             return "unconditional"
-        return "after " + ", ".join(f"{kind} {name}" for kind, name, _ in self._looked)
+        return "after " + ", ".join(
+            kind if kind == name else f"{kind} {name}" for kind, name, _ in self._looked
+        )
 
     def idempotency_key(self) -> str:
         """The key of this visit; inside a tool body that of this use of the tool."""

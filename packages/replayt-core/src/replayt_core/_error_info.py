@@ -10,15 +10,16 @@ from pydantic import ValidationError
 
 from replayt_core.errors import LLMError, ToolError
 from replayt_core.events import ErrorInfo
-from replayt_core.redaction import LogMode, scrub_tokens
+from replayt_core.redaction import LogMode, Scrubber, scrub_tokens
 
 MAX_MESSAGE_CHARS = 2_000
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
-def error_info(error: BaseException, mode: LogMode) -> ErrorInfo:
+def error_info(error: BaseException, mode: LogMode, scrubber: Scrubber) -> ErrorInfo:
     """What is recorded of `error`. Pydantic's input values appear in mode `full` only."""
-    info: ErrorInfo = {"type": type(error).__name__, "message": error_message(error, mode)}
+    message = error_message(error, mode, scrubber)
+    info: ErrorInfo = {"type": type(error).__name__, "message": message}
     if isinstance(error, LLMError):
         info["kind"] = error.kind
         info["status"] = error.status
@@ -30,8 +31,8 @@ def error_info(error: BaseException, mode: LogMode) -> ErrorInfo:
     return info
 
 
-def error_message(error: BaseException, mode: LogMode) -> str:
-    """The message alone, scrubbed and bounded."""
+def error_message(error: BaseException, mode: LogMode, scrubber: Scrubber) -> str:
+    """The message alone, scrubbed and then bounded: half a key at the cut matches nothing."""
     if isinstance(error, ValidationError) and mode is not LogMode.full:
         text = f"{error.title}: " + "; ".join(validation_fields(error))
     else:
@@ -40,7 +41,7 @@ def error_message(error: BaseException, mode: LogMode) -> str:
         except Exception as broken:
             text = f"(its message cannot be shown: {type(broken).__name__})"
     text = text.encode("utf-8", "backslashreplace").decode()
-    text = scrub_tokens(text)
+    text = scrub_tokens(scrubber.text(text))
     return text if len(text) <= MAX_MESSAGE_CHARS else text[:MAX_MESSAGE_CHARS] + " … (cut)"
 
 

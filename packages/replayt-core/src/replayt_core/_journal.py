@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic_core import to_json
 
 from replayt_core._log_writer import LogWriter
-from replayt_core.errors import DeterminismError
+from replayt_core.errors import DeterminismError, RefusedError
 from replayt_core.events import Draft, Event, Payload
 
 CallKind = Literal["llm", "tool"]
@@ -101,6 +101,7 @@ class Journal:
         self.divergence: DeterminismError | None = None
         self.mismatch: tuple[RecordedCall, Payload] | None = None
         self.lost: list[int] = []
+        self.refusal: RefusedError | None = None
 
     def next_call(self, kind: CallKind, asked: Payload) -> tuple[int, RecordedCall | None]:
         """The number of the call that starts now, and its record where the log has one.

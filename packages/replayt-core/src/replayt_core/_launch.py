@@ -18,7 +18,7 @@ from replayt_core._llm_source import LLMSource
 from replayt_core._log_writer import LogWriter, hold, repair
 from replayt_core._machine import MAX_STEPS
 from replayt_core._outcome import Started
-from replayt_core._recovery import ResumeOptions, plan_resume
+from replayt_core._recovery import ResumeOptions, check_answerable, plan_resume
 from replayt_core._session import Session
 from replayt_core._values import to_json_value
 from replayt_core.errors import (
@@ -52,6 +52,7 @@ class Launcher:
         llm_client: LLMClient | None = None,
         tools: Sequence[Callable[..., Any]] = (),
         max_steps: int = MAX_STEPS,
+        timeout_seconds: float | None = None,
         clock: Clock | None = None,
         ids: IdSource | None = None,
     ) -> None:
@@ -64,8 +65,31 @@ class Launcher:
         self._llm_client = llm_client
         self._tools = [make_tool(function) for function in tools]
         self._max_steps = max_steps
+        if timeout_seconds is not None and not timeout_seconds > 0:
+            raise DefinitionError("Runner: timeout_seconds must be above 0")
+        self._timeout = timeout_seconds
         self._clock = clock or SystemClock()
         self._ids = ids or _RUN_IDS
+
+    def check_resume(
+        self,
+        run_id: str,
+        *,
+        approval_id: str | None = None,
+        approved: bool = True,
+        allow_changed: bool = False,
+        restart_state: bool = False,
+    ) -> None:
+        """Raise what a resume would raise once `approval_id` is answered; nothing is written.
+
+        Ask it before an answer is given, so that none is spent on a run that is then refused.
+        """
+        check_run_id(run_id)
+        state = fold(run_id, self.store.read(run_id))
+        if state.phase == "absent":
+            raise RunNotFoundError(f"no run {run_id!r} in this store")
+        options = ResumeOptions(allow_changed=allow_changed, restart_state=restart_state)
+        check_answerable(self.workflow, state, options, approval_id=approval_id, approved=approved)
 
     @contextmanager
     def starting(
@@ -138,7 +162,8 @@ class Launcher:
                     "executing it; make sure nobody is, then use take_over=True"
                 )
             session.record(plan, repair(self.store, run_id))
-            yield session
+            with _unwinding(session):
+                yield session
 
     @contextmanager
     def _begun(self, run_id: str | None, started: Started) -> Iterator[Session]:
@@ -152,7 +177,8 @@ class Launcher:
                 session.record(started, repair(self.store, run_id))
             except ConflictError:
                 raise _exists(run_id) from None
-            yield session
+            with _unwinding(session):
+                yield session
 
     def _session(
         self,
@@ -166,8 +192,19 @@ class Launcher:
             mode=mode,
             llm=LLMSource(writer.scrubber, self._llm_client, self._llm_settings),
             clock=self._clock,
+            deadline=None if self._timeout is None else self._clock.monotonic() + self._timeout,
         )
         return Session(services, self._tools, max_steps=self._max_steps, answers=answers)
+
+
+@contextmanager
+def _unwinding(session: Session) -> Iterator[None]:
+    """Whatever ends the process between two handlers is written down too."""
+    try:
+        yield
+    except BaseException as error:
+        session.unwound(error)
+        raise
 
 
 def resume_options(

@@ -7,16 +7,14 @@ which catches it takes the same branch when served. `''` is never a success.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, JsonValue, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic import BaseModel, JsonValue
 
-from replayt_core._attempt import Attempt, hash_parts
+from replayt_core._attempt import Attempt, Services, hash_parts
 from replayt_core._effects import (
     Call,
     CallInterrupted,
@@ -26,15 +24,19 @@ from replayt_core._effects import (
     Start,
     perform,
 )
-from replayt_core._error_info import error_message, validation_fields
-from replayt_core._json_reply import NoSingleObjectError, find_object
+from replayt_core._error_info import error_message
+from replayt_core._llm_reply import (
+    check_reply,
+    describe_reply,
+    raise_recorded,
+    read_output,
+    validate_again,
+    without_surrogates,
+)
 from replayt_core._values import to_json_value
 from replayt_core.errors import (
     DefinitionError,
     LLMError,
-    LLMErrorKind,
-    NotJSONError,
-    NotReplayableError,
     NotServableError,
 )
 from replayt_core.events import Draft, Payload
@@ -48,7 +50,7 @@ from replayt_core.ports.llm import (
     ResponseSchema,
     RetryNotice,
 )
-from replayt_core.redaction import LogMode, message_info, reply_info, scrub_tokens
+from replayt_core.redaction import LogMode, message_info, scrub_tokens
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 BridgeT = TypeVar("BridgeT", bound="_Bridge")
@@ -141,8 +143,8 @@ def parse_call(
     response, output = yield from _call(
         attempt, settings, messages, schema=output_type, allow_truncated=False
     )
-    _raise_recorded(response, output)
-    return _validate_again(output_type, output[1]["data"] if output else None)
+    raise_recorded(response, output)
+    return validate_again(output_type, output[1]["data"] if output else None)
 
 
 def text_call(
@@ -155,7 +157,7 @@ def text_call(
     response, _ = yield from _call(
         attempt, settings, messages, schema=None, allow_truncated=allow_truncated
     )
-    _raise_recorded(response, None)
+    raise_recorded(response, None)
     text = response["text"] if "text" in response else response["reply"].get("content")
     if not isinstance(text, str):
         raise NotServableError(
@@ -206,6 +208,7 @@ def _call(
         else None,
     )
     client, effective, error = _prepare(attempt, request)
+    request, effective = _within_time(attempt, request, effective)
     if schema is not None:
         effective["schema_sha256"] = hash_parts(_json_schema(schema))
         if services.mode is LogMode.full:
@@ -222,7 +225,7 @@ def _call(
 
     try:
         response = yield Complete(client, request, on_retry)
-        response = _without_surrogates(response) if response is not None else None
+        response = without_surrogates(response) if response is not None else None
     except LLMError as failure:
         error = failure
     except Exception as failure:
@@ -235,13 +238,13 @@ def _call(
     ended: Payload = {**head, "ok": True, "latency_ms": latency, "effective": effective}
     output: Draft | None = None
     if response is not None:
-        ended.update(_reply(response, services.mode))
+        ended.update(describe_reply(response, services))
         error = check_reply(response, allow_truncated=allow_truncated)
     if error is not None:
         ended["ok"] = False
-        ended["error"] = _error(error, services.mode, interrupted)
+        ended["error"] = _error(error, services, interrupted)
     elif schema is not None and response is not None:
-        output = _read_output(schema, response.text, head, services.mode)
+        output = read_output(schema, response.text, head, services)
     logged = attempt.journal.append(Draft("llm_response", ended), *([output] if output else []))
     if interrupted is not None:
         raise interrupted
@@ -253,22 +256,17 @@ def _call(
     return final, (logged[1].type, logged[1].payload) if output else None
 
 
-def check_reply(response: ChatResponse, *, allow_truncated: bool) -> LLMError | None:
-    """Why a reply is no success, or None."""
-    kind: LLMErrorKind | None = None
-    message = ""
-    if response.refusal:
-        kind, message = "refusal", "the model refused to answer"
-    elif response.finish_reason == "content_filter":
-        kind, message = "content_filter", "the provider's content filter cut the reply"
-    elif response.finish_reason == "length" and not (allow_truncated and response.text.strip()):
-        kind, message = "truncated", "the reply was cut at the token limit; raise max_tokens"
-    elif not response.text.strip():
-        if response.has_tool_calls:
-            kind, message = "tool_calls_only", "the reply holds tool calls and no text"
-        else:
-            kind, message = "empty", "the reply is empty"
-    return None if kind is None else LLMError(kind, message, request_id=response.request_id)
+def _within_time(
+    attempt: Attempt, request: ChatRequest, effective: dict[str, JsonValue]
+) -> tuple[ChatRequest, dict[str, JsonValue]]:
+    """The request with a timeout that ends with the step's own time, where that is sooner."""
+    left = attempt.seconds_left()
+    limit = effective.get("timeout_seconds")
+    if left is None or (isinstance(limit, int | float) and limit <= left):
+        return request, effective
+    left = round(max(left, 0.001), 3)
+    settings = replace(request.settings, timeout_seconds=left)
+    return replace(request, settings=settings), {**effective, "timeout_seconds": left}
 
 
 def _prepare(
@@ -288,108 +286,11 @@ def _prepare(
     return client, effective, None
 
 
-def _read_output(schema: type[BaseModel], text: str, head: Payload, mode: LogMode) -> Draft:
-    """The validated output of a reply, or at which stage and fields it failed."""
-    base: Payload = {**head, "schema_name": schema.__name__}
-    try:
-        value = schema.model_validate_json(find_object(text))
-    except NoSingleObjectError as error:
-        return _failed(base, "not_json", [], f"{schema.__name__}: {error}")
-    except ValidationError as error:
-        return _failed(base, "schema", validation_fields(error), error_message(error, mode))
-    except Exception as error:
-        problem = f"{schema.__name__}: a validator raised {type(error).__name__}"
-        return _failed(base, "schema", [], problem)
-    try:
-        dumped = to_json_value(
-            value.model_dump(mode="json", by_alias=True, round_trip=True, warnings=False),
-            schema.__name__,
-        )
-    except (NotJSONError, PydanticSerializationError) as error:
-        return _failed(base, "not_replayable", [], f"{schema.__name__} has no JSON form: {error}")
-    differing = _differing_fields(schema, value, dumped)
-    if differing:
-        text = (
-            f"{schema.__name__}: these fields do not come back from the log as they are: "
-            + ", ".join(differing)
-            + "; avoid excluded or write-only fields and validators that are not idempotent"
-        )
-        return _failed(base, "not_replayable", differing, text)
-    return Draft("structured_output", {**base, "data": dumped})
-
-
 def _foreign(error: Exception) -> LLMError:
     """What a client raised that is no `LLMError`, as one."""
     wrapped = LLMError("other", f"{type(error).__name__}: {error}")
     wrapped.__cause__ = error
     return wrapped
-
-
-def _without_surrogates(response: ChatResponse) -> ChatResponse:
-    """A provider's reply as text: lone surrogates become U+FFFD, since no log can hold them."""
-    texts = {
-        name: re.sub("[\ud800-\udfff]", "\ufffd", value)
-        for name in ("text", "model", "finish_reason", "refusal", "request_id")
-        if isinstance(value := getattr(response, name), str) and not value.isascii()
-    }
-    return replace(response, **cast("dict[str, Any]", texts)) if texts else response
-
-
-def _failed(base: Payload, stage: str, fields: list[str], message: str) -> Draft:
-    return Draft(
-        "structured_output_failed", {**base, "stage": stage, "fields": fields, "message": message}
-    )
-
-
-def _differing_fields(schema: type[BaseModel], value: BaseModel, dumped: JsonValue) -> list[str]:
-    try:
-        again = schema.model_validate_json(to_json(dumped))
-    except ValidationError as error:
-        return validation_fields(error)
-    if again == value:
-        return []
-    names = [
-        name
-        for name in schema.model_fields
-        if getattr(again, name, None) != getattr(value, name, None)
-    ]
-    return names or ["(private or extra data)"]
-
-
-def _validate_again(schema: type[ModelT], data: JsonValue) -> ModelT:
-    """The instance that the log's data make: what the handler gets, live and served."""
-    try:
-        return schema.model_validate_json(to_json(data))
-    except ValidationError as error:
-        fields = validation_fields(error)
-        raise LLMError(
-            "schema",
-            f"the recorded output does not fit {schema.__name__} any more: " + "; ".join(fields),
-            fields=fields,
-        ) from None
-
-
-def _raise_recorded(response: Payload, output: tuple[str, Payload] | None) -> None:
-    """Raise the error that the log holds for a call, if it holds one."""
-    if not response.get("ok"):
-        error = response.get("error") or {}
-        raise LLMError(
-            error.get("kind", "other"),
-            str(error.get("message", "")),
-            status=error.get("status"),
-            request_id=response.get("request_id"),
-        ) from response.get("cause")
-    if output is None or output[0] != "structured_output_failed":
-        return
-    failed = output[1]
-    if failed.get("stage") == "not_replayable":
-        raise NotReplayableError(str(failed.get("message")))
-    raise LLMError(
-        failed.get("stage", "schema"),
-        str(failed.get("message")),
-        request_id=response.get("request_id"),
-        fields=failed.get("fields") or (),
-    )
 
 
 def _checked_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
@@ -403,29 +304,12 @@ def _checked_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(checked)
 
 
-def _reply(response: ChatResponse, mode: LogMode) -> Payload:
-    usage = response.usage
-    return {
-        "model": response.model,
-        "finish_reason": response.finish_reason,
-        "request_id": response.request_id,
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.total_tokens,
-        }
-        if usage
-        else None,
-        "reply": reply_info(response.text, mode),
-    }
-
-
-def _error(error: LLMError, mode: LogMode, interrupted: CallInterrupted | None) -> Payload:
+def _error(error: LLMError, services: Services, interrupted: CallInterrupted | None) -> Payload:
     return {
         "type": interrupted.error_type if interrupted else "LLMError",
         "kind": error.kind,
         "status": error.status,
-        "message": error_message(error, mode),
+        "message": error_message(error, services.mode, services.writer.scrubber),
     }
 
 

@@ -25,6 +25,7 @@ from replayt_core._outcome import (
     Returned,
     Started,
     Stop,
+    TimedOut,
     no_delta,
 )
 from replayt_core.events import LOG_SCHEMA, Draft, ErrorInfo, Payload
@@ -170,8 +171,15 @@ def _outcome_unknown(desk: _Desk, outcome: OutcomeUnknown) -> list[Draft]:
     return [Draft("run_paused", paused)]
 
 
+def _timed_out(desk: _Desk, outcome: TimedOut) -> list[Draft]:
+    return _fail(desk, outcome.error, outcome.delta)
+
+
 def _interrupted(desk: _Desk, outcome: Interrupted) -> list[Draft]:
-    return [Draft("run_interrupted", {"state": desk.state.state, "reason": outcome.reason})]
+    payload: Payload = {"state": desk.state.state, "reason": outcome.reason}
+    if outcome.signal is not None:
+        payload["signal"] = outcome.signal
+    return [Draft("run_interrupted", payload)]
 
 
 def _resumed(desk: _Desk, outcome: Resumed) -> list[Draft]:
@@ -293,6 +301,7 @@ _RECORDERS: dict[type[Any], Callable[[_Desk, Any], list[Draft]]] = {
     Raised: _raised,
     AskedApproval: _asked_approval,
     OutcomeUnknown: _outcome_unknown,
+    TimedOut: _timed_out,
     Interrupted: _interrupted,
     Resumed: _resumed,
 }

@@ -96,10 +96,19 @@ class OutcomeUnknown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimedOut:
+    """The step or its run has used up its time, in a handler or in a wait."""
+
+    error: ErrorInfo
+    delta: Payload = field(default_factory=no_delta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The process ends, the run does not."""
+    """The process ends, the run does not; `signal` is the name of the signal that asked for it."""
 
     reason: str
+    signal: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,5 +127,13 @@ class Resumed:
 
 
 Outcome = (
-    Started | Entered | Returned | Raised | AskedApproval | OutcomeUnknown | Interrupted | Resumed
+    Started
+    | Entered
+    | Returned
+    | Raised
+    | AskedApproval
+    | OutcomeUnknown
+    | TimedOut
+    | Interrupted
+    | Resumed
 )

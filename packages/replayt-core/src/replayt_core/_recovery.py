@@ -210,3 +210,25 @@ def _ahead(here: str, states: set[str], edges: Edges) -> tuple[set[str], Edges]:
         return states, edges
     inside = reachable(here, edges)
     return inside & states, {edge for edge in edges if edge[0] in inside}
+
+
+def check_answerable(
+    workflow: Workflow,
+    state: RunState,
+    options: ResumeOptions,
+    *,
+    approval_id: str | None = None,
+    approved: bool = True,
+) -> None:
+    """Raise what a resume would raise once `approval_id` is answered, with nothing answered yet."""
+    request = next(
+        (item for item in state.open_approvals() if item.approval_id == approval_id), None
+    )
+    if request is None:
+        plan_resume(workflow, state, options)
+        return
+    request.approved = approved
+    try:
+        plan_resume(workflow, state, options)
+    finally:
+        request.approved = None

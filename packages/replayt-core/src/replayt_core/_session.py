@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ from replayt_core._error_info import error_info
 from replayt_core._fold import Approval, RunState
 from replayt_core._journal import CallAnswer, Journal
 from replayt_core._machine import MAX_STEPS, record
-from replayt_core._outcome import AskedApproval, Interrupted, Outcome, Raised, Returned
+from replayt_core._outcome import AskedApproval, Interrupted, Outcome, Raised, Returned, TimedOut
 from replayt_core._summary import RunSummary
 from replayt_core.errors import (
     ApprovalPending,
@@ -21,6 +22,7 @@ from replayt_core.errors import (
     LLMError,
     NotReplayableError,
     RunFailed,
+    StepTimeout,
 )
 from replayt_core.events import Draft, ErrorInfo, Event
 from replayt_core.tools import Tool
@@ -32,6 +34,7 @@ NEVER_RETRIED = (
     ContextInUseError,
     NotReplayableError,
     RunFailed,
+    StepTimeout,
 )
 """Failures that another attempt would meet again."""
 
@@ -41,6 +44,21 @@ def is_final(error: Exception) -> bool:
     if isinstance(error, LLMError):
         return error.kind == "not_configured"
     return isinstance(error, NEVER_RETRIED)
+
+
+def interruption(error: BaseException) -> Interrupted:
+    """What is recorded of an error that ends the process: a signal by its name."""
+    number = getattr(error, "signum", signal.SIGINT if isinstance(error, KeyboardInterrupt) else 0)
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = None
+    return Interrupted(reason=type(error).__name__, signal=name)
+
+
+def timeout_info(message: str) -> ErrorInfo:
+    """A timeout as the log keeps it."""
+    return {"type": "StepTimeout", "message": message}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +98,7 @@ class Session:
         self.max_steps = max_steps
         self.served = 0
         self._answers = answers or {}
+        self._interrupted = False
 
     @property
     def state(self) -> RunState:
@@ -89,7 +108,29 @@ class Session:
     def record(self, outcome: Outcome, before: Sequence[Draft] = ()) -> list[Event]:
         """Write the events that an outcome becomes, as one batch."""
         drafts = record(self.services.workflow, self.state, outcome, max_steps=self.max_steps)
+        self._interrupted = self._interrupted or isinstance(outcome, Interrupted)
         return self.services.writer.append([*before, *drafts])
+
+    def unwound(self, error: BaseException) -> None:
+        """Write that the process ends, where whatever ends it came from outside the handlers."""
+        healthy = self.services.writer.failure is None
+        going_on = self.state.phase in ("entering", "executing", "backoff")
+        if healthy and going_on and not (isinstance(error, Exception) or self._interrupted):
+            self.record(interruption(error))
+
+    def seconds_to_wait(self, wanted: float) -> float:
+        """How much of a wait fits into the time of the run."""
+        deadline = self.services.deadline
+        if deadline is None:
+            return wanted
+        return max(min(wanted, deadline - self.services.clock.monotonic()), 0.0)
+
+    def overdue(self) -> TimedOut | None:
+        """The end of a run that has used up its time between two attempts."""
+        deadline = self.services.deadline
+        if deadline is None or self.services.clock.monotonic() < deadline:
+            return None
+        return TimedOut(error=timeout_info("the run has used up its time"))
 
     def open_attempt(self) -> Attempt:
         """The attempt that the run stands in, with what the log holds of it to be served."""
@@ -107,8 +148,12 @@ class Session:
         if set_aside is not None:
             return set_aside
         delta, bad = attempt.data.delta()
+        left = attempt.seconds_left()
+        if attempt.overdue is not None or (left is not None and left <= 0):
+            late = attempt.overdue or f"step {attempt.here!r} has used up its time"
+            return TimedOut(error=timeout_info(str(late)), delta=delta)
         if bad is not None:
-            return Raised(error=error_info(bad, self.services.mode), retryable=False, delta=delta)
+            return Raised(error=self._info(bad), retryable=False, delta=delta)
         return Returned(
             value=value,
             delta=delta,
@@ -126,14 +171,20 @@ class Session:
             return set_aside
         if isinstance(error, ApprovalPending):
             error = DefinitionError("ApprovalPending was raised by hand; use ctx.request_approval")
+        if attempt.overdue is not None or isinstance(error, StepTimeout):
+            late = str(attempt.overdue or error)
+            return TimedOut(error=timeout_info(late), delta=attempt.data.delta()[0])
         if not isinstance(error, Exception):
-            return Interrupted(reason=type(error).__name__)
+            return interruption(error)
         retries = self.step().retries.retry_on
         return Raised(
-            error=error_info(error, self.services.mode),
+            error=self._info(error),
             retryable=isinstance(error, retries) and not is_final(error),
             delta=attempt.data.delta()[0],
         )
+
+    def _info(self, error: BaseException) -> ErrorInfo:
+        return error_info(error, self.services.mode, self.services.writer.scrubber)
 
     def _close(self, attempt: Attempt) -> Outcome | None:
         """Close the attempt; what overrides whatever its handler returned or raised."""
@@ -145,6 +196,9 @@ class Session:
         if attempt.journal.divergence is not None:
             self.record(Interrupted(reason="DeterminismError"))
             raise attempt.journal.divergence
+        if attempt.journal.refusal is not None and attempt.pause is not None:
+            self.record(attempt.pause)
+            raise attempt.journal.refusal
         return attempt.pause
 
     def result(self) -> RunResult:

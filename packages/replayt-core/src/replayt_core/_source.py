@@ -23,13 +23,14 @@ def literal_targets(handler: Callable[..., Any]) -> list[LiteralTarget]:
 
     Empty where there is no source to read, as for handlers made at run time.
     """
-    function = inspect.unwrap(handler)
+    if hasattr(handler, "__wrapped__"):
+        return []  # a decorator may turn what the inner function returns into something else
     try:
-        lines, first = inspect.getsourcelines(function)
+        lines, first = inspect.getsourcelines(handler)
         tree = ast.parse(textwrap.dedent("".join(lines)))
     except (OSError, TypeError, SyntaxError):
         return []
-    path = shown_path(inspect.getsourcefile(function) or "?")
+    path = shown_path(inspect.getsourcefile(handler) or "?")
     body = tree.body[0] if tree.body else None
     if not isinstance(body, ast.FunctionDef | ast.AsyncFunctionDef):
         return []

@@ -93,8 +93,8 @@ class AsyncRunner(Launcher):
                 await self._execute(session)
             elif isinstance(action, Enter):
                 if action.delay_seconds:
-                    await self._wait(session, action.delay_seconds)
-                session.record(Entered())
+                    await self._wait(session.seconds_to_wait(action.delay_seconds))
+                session.record(session.overdue() or Entered())
             else:
                 return session.result()
 
@@ -116,16 +116,12 @@ class AsyncRunner(Launcher):
         if error is not None and isinstance(outcome, Interrupted):
             raise error
 
-    async def _wait(self, session: Session, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> None:
         clock = self._clock
-        try:
-            if isinstance(clock, AsyncClock):
-                await clock.sleep_async(seconds)
-            else:
-                await asyncio.to_thread(clock.sleep, seconds)
-        except BaseException as error:
-            session.record(Interrupted(reason=type(error).__name__))
-            raise
+        if isinstance(clock, AsyncClock):
+            await clock.sleep_async(seconds)
+        else:
+            await asyncio.to_thread(clock.sleep, seconds)
 
 
 def _ending(ended: Ended) -> BaseException | None:

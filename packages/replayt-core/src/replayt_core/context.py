@@ -13,9 +13,10 @@ from replayt_core._effects import PerformsCalls
 from replayt_core._fold import Approval
 from replayt_core._llm_bridge import AsyncLLMBridge, LLMBridge
 from replayt_core._outcome import AskedApproval
+from replayt_core._tool_calls import AsyncToolBox, ToolBox
 from replayt_core._values import decode_value, encode_value, to_json_value
 from replayt_core.errors import ApprovalPending, DefinitionError, NotReplayableError
-from replayt_core.tools import AsyncToolBox, Tool, ToolBox
+from replayt_core.tools import Tool
 
 
 class _Context:

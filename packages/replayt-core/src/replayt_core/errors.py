@@ -30,7 +30,8 @@
         ├── ApprovalConflictError   the approval was answered otherwise, or consumed
         └── NotServableError        what the log does not hold cannot be served
 
-Outside the tree, because `except Exception` must not swallow it: `ApprovalPending`.
+Outside the tree, because `except Exception` must not swallow them: `ApprovalPending` and
+`StepTimeout`.
 Each message says what, where, and what to do.
 """
 
@@ -216,6 +217,13 @@ class ApprovalConflictError(RefusedError):
 
 class NotServableError(RefusedError):
     """The log does not hold what a call returned, so the call cannot be served."""
+
+
+class StepTimeout(BaseException):
+    """A step, or its run, has used up its time.
+
+    A `BaseException`, so that `except Exception` in a handler does not swallow it.
+    """
 
 
 class ApprovalPending(BaseException):

@@ -288,6 +288,7 @@ class RunInterrupted(TypedDict):
 
     state: str | None
     reason: str
+    signal: NotRequired[str]
 
 
 class RunCompleted(TypedDict):

@@ -66,7 +66,7 @@ def message_info(message: Message, mode: LogMode) -> MessageInfo:
     return info
 
 
-def reply_info(text: str, mode: LogMode) -> dict[str, JsonValue]:
+def reply_info(text: str, mode: LogMode, scrubber: Scrubber) -> dict[str, JsonValue]:
     """What the log keeps of a reply."""
     data = text.encode()
     info: dict[str, JsonValue] = {
@@ -77,7 +77,7 @@ def reply_info(text: str, mode: LogMode) -> dict[str, JsonValue]:
         info["content"] = text
     elif mode is LogMode.redacted:
         # Scrubbed before it is cut: half a key at the edge would match no pattern.
-        info["preview"] = scrub_tokens(text)[:PREVIEW_CHARS]
+        info["preview"] = scrub_tokens(scrubber.text(text))[:PREVIEW_CHARS]
     return info
 
 

@@ -18,8 +18,10 @@ class Runner(Launcher):
     """Runs one workflow against one store.
 
     `llm_client` is a client, `llm_settings` anything with `client()`; with neither, an installed
-    default is asked for at the first model call. `tools` are functions for all steps. A runner
-    keeps nothing between runs.
+    default is asked for at the first model call. `tools` are functions for all steps.
+    `timeout_seconds` is the time of one `run`, `resume` or `fork`: deadlines are checked at calls,
+    waits and boundaries, and bound model calls; a run that is over it fails. A runner keeps nothing
+    between runs.
     """
 
     def run(
@@ -100,8 +102,8 @@ class Runner(Launcher):
                 self._execute(session)
             elif isinstance(action, Enter):
                 if action.delay_seconds:
-                    self._wait(session, action.delay_seconds)
-                session.record(Entered())
+                    self._clock.sleep(session.seconds_to_wait(action.delay_seconds))
+                session.record(session.overdue() or Entered())
             else:
                 return session.result()
 
@@ -131,10 +133,3 @@ class Runner(Launcher):
             value.close()
             raise DefinitionError(f"step {step.name!r} is `async def`; use AsyncRunner")
         return value
-
-    def _wait(self, session: Session, seconds: float) -> None:
-        try:
-            self._clock.sleep(seconds)
-        except BaseException as error:
-            session.record(Interrupted(reason=type(error).__name__))
-            raise

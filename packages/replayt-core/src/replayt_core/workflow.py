@@ -84,6 +84,7 @@ class Step:
     handler: Handler
     retries: RetryPolicy = RetryPolicy()
     expects: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
 
     @cached_property
     def code(self) -> str | None:
@@ -164,17 +165,21 @@ class Workflow:
         to: Sequence[str] = (),
         retries: RetryPolicy | None = None,
         expects: Sequence[str] | Mapping[str, Any] | None = None,
+        timeout: float | None = None,
     ) -> Callable[[HandlerT], HandlerT]:
         """Register the decorated function as the handler of state `name`.
 
         `to` declares where it may go. `expects` names context keys that must be there, or maps
         them to the types they must have. Without `retries` a step has one attempt.
+        `timeout` is the time of one attempt in seconds; a step that is over it fails its run.
         """
         name = _checked_state(name)
         if isinstance(to, str):
             raise DefinitionError(f"step {name!r}: `to` is a list of states; write to=[{to!r}]")
         if isinstance(expects, str):
             raise DefinitionError(f"step {name!r}: `expects` is a list of keys or a mapping")
+        if timeout is not None and not 0 < timeout <= _MAX_WAIT:
+            raise DefinitionError(f"step {name!r}: timeout is {timeout!r}; use seconds above 0")
         wanted = expects if isinstance(expects, Mapping) else dict.fromkeys(expects or (), Any)
 
         def register(handler: HandlerT) -> HandlerT:
@@ -182,7 +187,7 @@ class Workflow:
                 raise DefinitionError(f"workflow {self.name!r}: step {name!r} is declared twice")
             if not callable(handler):
                 raise DefinitionError(f"step {name!r}: the handler is not callable")
-            self._steps[name] = Step(name, handler, retries or RetryPolicy(), dict(wanted))
+            self._steps[name] = Step(name, handler, retries or RetryPolicy(), dict(wanted), timeout)
             for target in to:
                 self.note_transition(name, target)
             return handler

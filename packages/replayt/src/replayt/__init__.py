@@ -1,7 +1,7 @@
 """All of replayt under short names: re-exports only.
 
-Workflows and runs stand here; `replayt.llm`, `replayt.persistence`, `replayt.testing` and
-`replayt.tools` hold the rest. Each name is the very object of the package that defines it.
+Workflows and runs stand here; `replayt.aio`, `replayt.llm`, `replayt.persistence`,
+`replayt.testing` and `replayt.tools` hold the rest. Each name is the very object of the package that defines it.
 """
 
 from replayt_core import (
@@ -10,12 +10,14 @@ from replayt_core import (
     ApprovalConflictError,
     ApprovalNotFoundError,
     ApprovalPending,
+    AsyncRunContext,
     ConflictError,
     ContextInUseError,
     ContextSchemaError,
     DamagedLogError,
     DefinitionError,
     DeterminismError,
+    Difference,
     Event,
     Finding,
     InvalidRunIdError,
@@ -40,11 +42,13 @@ from replayt_core import (
     RunResult,
     RunState,
     RunSummary,
+    StepTimeout,
     StoreError,
     StoreURLError,
     StoreWriteError,
     ToolError,
     TransitionError,
+    Verification,
     Workflow,
     WorkflowChangedError,
     fold,
@@ -52,6 +56,7 @@ from replayt_core import (
     resolve,
     summarize,
     tool,
+    verify,
 )
 from replayt_core.testing import assert_events
 
@@ -61,12 +66,14 @@ __all__ = [
     "ApprovalConflictError",
     "ApprovalNotFoundError",
     "ApprovalPending",
+    "AsyncRunContext",
     "ConflictError",
     "ContextInUseError",
     "ContextSchemaError",
     "DamagedLogError",
     "DefinitionError",
     "DeterminismError",
+    "Difference",
     "Event",
     "Finding",
     "InvalidRunIdError",
@@ -91,11 +98,13 @@ __all__ = [
     "RunState",
     "RunSummary",
     "Runner",
+    "StepTimeout",
     "StoreError",
     "StoreURLError",
     "StoreWriteError",
     "ToolError",
     "TransitionError",
+    "Verification",
     "Workflow",
     "WorkflowChangedError",
     "assert_events",
@@ -104,4 +113,5 @@ __all__ = [
     "resolve",
     "summarize",
     "tool",
+    "verify",
 ]

@@ -1,0 +1,111 @@
+"""`Runner.fork`: a new run from a state entry of another (DESIGN 5)."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from replayt_core import (
+    DefinitionError,
+    MemoryStore,
+    RunContext,
+    Runner,
+    RunNotFoundError,
+    Workflow,
+    resolve,
+    verify,
+)
+from replayt_core.chain import line_hash
+from tests.core.helpers import RUN, payloads
+
+
+@pytest.fixture
+def calls() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def wf(calls: list[int]) -> Workflow:
+    made = Workflow("loop")
+    made.set_initial("count")
+
+    @made.step("count", to=["count", "gate"])
+    def count(ctx: RunContext) -> str:
+        calls.append(ctx.visit)
+        ctx.set("n", ctx.get("n", 0) + 1)
+        return "count" if ctx.get("n") < 3 else "gate"
+
+    @made.step("gate", to=["done"])
+    def gate(ctx: RunContext) -> str:
+        ctx.request_approval("go")
+        return "done"
+
+    @made.step("done")
+    def done(ctx: RunContext) -> None:
+        return None
+
+    return made
+
+
+@pytest.fixture
+def store(wf: Workflow) -> MemoryStore:
+    made = MemoryStore()
+    Runner(wf, made).run({"who": "me"}, run_id=RUN)
+    resolve(made, RUN, "go", approved=True)
+    assert Runner(wf, made).resume(RUN).status == "completed"
+    return made
+
+
+def test_a_fork_stands_alone_and_names_its_parent_by_hash(wf: Workflow, store: MemoryStore) -> None:
+    result = Runner(wf, store).fork(RUN, "gate", new_run_id="child", tags={"why": "try"})
+    assert result.status == "paused"  # approvals are asked again
+    started = payloads(store, "run_started", run_id="child")[0]
+    parent = {event.seq: event for event in store.read(RUN)}
+    link = started["forked_from"]
+    assert link["run_id"] == RUN
+    assert parent[link["seq"]].payload["state"] == "gate"
+    assert link["hash"] == line_hash(parent[link["seq"]].line)
+    assert started["context"] == {"who": "me", "n": 3}
+    assert (started["initial_state"], started["tags"]) == ("gate", {"why": "try"})
+    assert verify(wf, store.read("child")).ok
+
+
+@pytest.mark.parametrize(
+    ("at", "n"), [("count", 2), ("count:1", None), ("count:2", 1), ("count:3", 2)]
+)
+def test_a_state_names_its_last_visit_or_the_one_asked_for(
+    wf: Workflow, store: MemoryStore, at: str, n: int | None
+) -> None:
+    Runner(wf, store).fork(RUN, at, new_run_id="child")
+    assert payloads(store, "run_started", run_id="child")[0]["context"].get("n") == n
+
+
+def test_a_seq_names_the_visit_it_belongs_to(wf: Workflow, store: MemoryStore) -> None:
+    entries = [event.seq for event in store.read(RUN) if event.type == "state_entered"]
+    for number, (first, following) in enumerate(itertools.pairwise(entries)):
+        for seq in (first, following - 1):
+            child = f"child-{number}-{seq}"
+            Runner(wf, store).fork(RUN, seq, new_run_id=child)
+            assert payloads(store, "run_started", run_id=child)[0]["forked_from"]["seq"] == first
+
+
+def test_changes_are_made_before_the_first_step_and_calls_are_real(
+    wf: Workflow, store: MemoryStore, calls: list[int]
+) -> None:
+    before = len(calls)
+    result = Runner(wf, store).fork(RUN, "count:2", changes={"n": -1}, new_run_id="child")
+    assert calls[before:] == [1, 2, 3, 4]  # visits count from 1
+    assert result.context["n"] == 3
+
+
+def test_what_cannot_be_forked_is_refused_and_nothing_is_written(
+    wf: Workflow, store: MemoryStore
+) -> None:
+    runner = Runner(wf, store)
+    for at in ("nowhere", "count:9", 0, 10_000):
+        with pytest.raises(DefinitionError):
+            runner.fork(RUN, at, new_run_id="child")
+    with pytest.raises(RunNotFoundError):
+        runner.fork("none", "count", new_run_id="child")
+    assert sorted(store.run_ids()) == [RUN]

@@ -1,0 +1,233 @@
+"""`verify`: handlers executed again against the log; the first difference is named and placed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from replayt_core import (
+    Event,
+    LLMError,
+    LogMode,
+    MemoryStore,
+    RetryPolicy,
+    RunContext,
+    Runner,
+    RunNotFoundError,
+    ToolError,
+    Verification,
+    Workflow,
+    resolve,
+    tool,
+    verify,
+)
+from replayt_core.chain import decode
+from replayt_core.testing import MockLLMClient
+from tests.core.helpers import RUN
+
+
+class Verdict(BaseModel):
+    action: str
+    score: int
+
+
+@tool(idempotent=True)
+def look_up(name: str, limit: int = 3) -> list[str]:
+    return [name] * limit
+
+
+def make(
+    *,
+    prompt: str = "judge it",
+    limit: int = 2,
+    to: str = "gate",
+    note: str = "seen",
+    total: int = 1,
+    summary: str = "pay?",
+    fail: bool = False,
+) -> Workflow:
+    """The same workflow, changed in one place."""
+    wf = Workflow("judged")
+    wf.set_initial("judge")
+
+    @wf.step("judge", to=["gate", "end"])
+    def judge(ctx: RunContext) -> str:
+        verdict = ctx.llm.parse(Verdict, messages=[{"role": "user", "content": prompt}])
+        names = ctx.tools.call("look_up", {"name": verdict.action, "limit": limit})
+        ctx.note("looked", note, {"names": names})
+        ctx.set("total", verdict.score + total)
+        if fail:
+            raise ValueError("now it fails")
+        return to
+
+    @wf.step("gate", to=["end"])
+    def gate(ctx: RunContext) -> str:
+        ctx.request_approval("pay", summary=summary, details={"total": ctx.get("total")})
+        return "end"
+
+    @wf.step("end")
+    def end(ctx: RunContext) -> None:
+        return None
+
+    return wf
+
+
+@pytest.fixture(params=list(LogMode), ids=lambda mode: mode.value)
+def store(request: Any) -> MemoryStore:
+    made = MemoryStore()
+    mock = MockLLMClient().enqueue(Verdict(action="pay", score=3))
+    Runner(make(), made, llm_client=mock, tools=[look_up], log_mode=request.param).run(run_id=RUN)
+    resolve(made, RUN, "pay", approved=True, by="me")
+    assert Runner(make(), made, tools=[look_up]).resume(RUN).status == "completed"
+    return made
+
+
+def check(store: MemoryStore, **changed: Any) -> Verification:
+    return verify(make(**changed), store.read(RUN), tools=[look_up])
+
+
+def test_a_run_verifies_against_its_own_code_with_every_call_served(store: MemoryStore) -> None:
+    """SC-45, R-5."""
+    found = check(store)
+    assert found.ok
+    assert found.difference is None
+    assert (found.executed, found.attempts, found.served_calls) == (True, 4, 2)
+    assert list(found.notes) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "what", "recorded", "now"),
+    [
+        ({"prompt": "judge it!"}, "call 1 is not the recorded one", "8 B", "9 B"),
+        ({"limit": 3}, "call 2 is not the recorded one", '"limit":2', '"limit":3'),
+        ({"to": "end"}, "state_exited.next_state", '"gate"', '"end"'),
+        ({"note": "unseen"}, "a note differs", '"seen"', '"unseen"'),
+        ({"total": 2}, "the context key 'total'", "4", "5"),
+        ({"summary": "really?"}, "approval_requested.summary", '"pay?"', '"really?"'),
+        ({"fail": True}, "how the attempt ends", "returns 'gate'", "step_error ValueError"),
+    ],
+    ids=["prompt", "argument", "branch", "note", "context", "approval", "failure"],
+)
+def test_every_kind_of_change_is_found_with_state_seq_and_place(
+    store: MemoryStore, changed: dict[str, Any], what: str, recorded: str, now: str
+) -> None:
+    found = check(store, **changed)
+    difference = found.difference
+    assert not found.ok
+    assert difference is not None
+    assert difference.what == what
+    assert recorded in difference.recorded
+    assert now in difference.now
+    place, line = str(difference.location).rsplit(":", 1)
+    assert Path(place).name == Path(__file__).name
+    assert int(line) > 0
+    events = {event.seq: event for event in store.read(RUN)}
+    assert difference.seq in events
+    assert difference.state == ("gate" if "summary" in changed else "judge")
+
+
+def test_a_changed_prompt_is_shown_as_far_as_the_log_mode_kept_it(store: MemoryStore) -> None:
+    details = "\n".join(check(store, prompt="judge this").difference.details)  # type: ignore[union-attr]
+    if next(iter(store.read(RUN))).payload["log_mode"] == "full":
+        assert "-judge it" in details
+        assert "+judge this" in details
+    else:
+        assert "recorded: user, 8 bytes, sha256" in details
+        assert "now     : user, 10 bytes, sha256" in details
+        assert "judge this" not in details
+
+
+def test_one_flipped_byte_of_the_log_is_found(store: MemoryStore) -> None:
+    events = list(store.read(RUN))
+    line = events[3].line.replace(b'"state"', b'"stats"', 1)
+    assert line != events[3].line
+    events[3] = decode(line)
+    found = verify(None, events)
+    assert not found.ok
+    assert "does not follow the line before it" in str(found.damage)
+
+
+def test_a_head_hash_kept_elsewhere_is_looked_for(store: MemoryStore) -> None:
+    head = check(store).head
+    events = list(store.read(RUN))
+    assert verify(None, events, head=head).ok
+    cut = verify(None, events[:-2], head=head)
+    assert (cut.ok, cut.head_found) == (False, False)
+
+
+def test_text_that_the_log_mode_did_not_keep_is_named_and_not_guessed() -> None:
+    wf = Workflow("texts")
+    wf.set_initial("ask")
+
+    @wf.step("ask", to=["end"])
+    def ask(ctx: RunContext) -> str:
+        ctx.set("text", ctx.llm.complete_text(messages=[{"role": "user", "content": "hi"}]))
+        return "end"
+
+    @wf.step("end")
+    def end(ctx: RunContext) -> None:
+        return None
+
+    for mode, named in ((LogMode.full, 0), (LogMode.redacted, 1), (LogMode.structured_only, 1)):
+        made = MemoryStore()
+        mock = MockLLMClient().enqueue("hello")
+        Runner(wf, made, llm_client=mock, log_mode=mode).run(run_id=RUN)
+        found = verify(wf, made.read(RUN))
+        assert found.ok
+        assert len(found.not_replayable) == named
+        assert all(mode.value in text for text in found.not_replayable)
+
+
+def test_a_handler_that_catches_its_errors_takes_the_same_branch() -> None:
+    """DESIGN 2: errors are rebuilt from the log."""
+    wf = Workflow("catches")
+    wf.set_initial("try")
+
+    @wf.step("try", to=["ok", "no"], retries=RetryPolicy(max_attempts=2))
+    def attempt(ctx: RunContext) -> str:
+        try:
+            ctx.llm.parse(Verdict, messages=[{"role": "user", "content": "hi"}])
+        except LLMError as error:
+            ctx.set("kind", [error.kind, error.status, str(error)])
+        try:
+            ctx.tools.call("look_up", {"limit": "many"})
+        except ToolError as error:
+            ctx.set("tool", [error.error_type, error.message])
+        if ctx.attempt == 1:
+            raise ValueError("once")
+        return "no"
+
+    for name in ("ok", "no"):
+        wf.step(name)(lambda ctx: None)
+    mock, made = MockLLMClient(), MemoryStore()
+    mock.enqueue(LLMError("server", "down", status=503)).enqueue("no json here")
+    result = Runner(wf, made, llm_client=mock, tools=[look_up]).run(run_id=RUN)
+    assert result.context["kind"][0] == "not_json"
+    found = verify(wf, made.read(RUN), tools=[look_up])
+    assert found.ok, found.difference
+    assert found.attempts == 3
+
+
+def test_every_prefix_of_a_run_verifies_as_far_as_it_goes(store: MemoryStore) -> None:
+    """DESIGN 5: an attempt that was cut short is followed as far as its events go."""
+    events: list[Event] = []
+    for event in store.read(RUN):
+        events.append(event)
+        if not event.more:
+            assert verify(make(), events, tools=[look_up]).ok
+
+
+def test_changes_that_are_no_difference_are_notes(store: MemoryStore) -> None:
+    wf = make()
+    wf.note_transition("judge", "judge")
+    found = verify(wf, store.read(RUN), tools=[look_up])
+    assert found.ok
+    assert any("edge judge -> judge is new" in note for note in found.notes)
+
+
+def test_no_events_are_nothing_to_verify() -> None:
+    with pytest.raises(RunNotFoundError):
+        verify(make(), [])
