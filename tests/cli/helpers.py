@@ -194,3 +194,75 @@ def one_line(ended: Ended) -> str:
     assert len(lines) == 1, ended.err
     assert lines[0].startswith("replayt: ")
     return lines[0].removeprefix("replayt: ")
+
+
+SORTS = """
+from pydantic import BaseModel
+from replayt_core import Workflow
+
+wf = Workflow("sorts", version="1")
+wf.set_initial("read")
+
+
+class Label(BaseModel):
+    label: str
+
+
+@wf.step("read", to=["urgent", "later"])
+def read(ctx):
+    @ctx.tools.register
+    def look_up(number: int) -> str:
+        return f"issue {number}"
+
+    number = ctx.get("number")
+    text = ctx.tools.call("look_up", {"number": number})
+    prompt = f"Choose a label for {text}.\\nOne word."
+    answer = ctx.llm.parse(Label, messages=[{"role": "user", "content": prompt}])
+    ctx.set("label", answer.label)
+    ctx.set("number", number)
+    ctx.because("numbers above 10 are urgent")
+    return "urgent" if number > 10 else "later"
+
+
+@wf.step("urgent")
+def urgent(ctx):
+    ctx.set("done", True)
+
+
+@wf.step("later")
+def later(ctx):
+    return None
+"""
+
+
+def on_terminal(shell: Shell, *words: str, columns: int = 80) -> tuple[int, str]:
+    """The exit code of a command, and what a terminal of that width was sent."""
+    import fcntl
+    import struct
+    import termios
+
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = environment(TERM="dumb")
+    for name in ("COLUMNS", "LINES"):
+        env.pop(name, None)
+    with subprocess.Popen(
+        [sys.executable, "-m", "replayt_cli", *words],
+        cwd=shell.directory,
+        env=env,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        sent = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:  # so Linux says that the other side is closed
+                break
+            if not part:
+                break
+            sent += part
+        os.close(ours)
+        return process.wait(30), sent.decode()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
 from replayt_cli.scaffold import TEMPLATES
@@ -85,3 +88,38 @@ def test_doctor_exits_1_when_something_needed_is_wrong(shell: Shell) -> None:
     assert ended.code == 1
     assert ended.json["ok"] is False
     assert "log_dir" in ended.json["errors"][0]
+
+
+def test_doctor_tells_whether_the_provider_can_be_reached(shell: Shell) -> None:
+    """SC-176, SC-177."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        seen: list[bytes] = []
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                seen.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        env = {
+            "OPENAI_API_KEY": "sk-live-0123456789abcdef",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+        }
+        document = shell.process("doctor", "-o", "json", **env).json
+        thread.join(30)
+    assert document["provider_connectivity"] == "reachable"
+    assert seen[0].startswith(b"GET /v1/models HTTP/1.1\r\n")
+    document = shell.process("doctor", "-o", "json", **env).json
+    assert document["provider_connectivity"] == "unreachable"
+    assert document["ok"] is True
+    assert "sk-live" not in str(document)
+    assert any("provider_connectivity" in warning for warning in document["warnings"])
+
+
+def test_doctor_asks_nobody_offline(shell: Shell) -> None:
+    """SC-176."""
+    document = shell.process("doctor", "-o", "json", REPLAYT_PROVIDER="offline").json
+    assert document["provider_connectivity"] == "skipped"

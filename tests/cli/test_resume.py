@@ -142,3 +142,155 @@ def test_an_ambiguous_short_id_lists_the_candidates(shell: Shell) -> None:
     assert "x-one" in line
     assert "x-two" in line
     assert "run x  " in shell.call("inspect", "x").out
+
+
+FLAKY = """
+import os
+from replayt_core import Workflow
+
+wf = Workflow("flaky")
+wf.set_initial("prepare")
+
+
+@wf.step("prepare", to=["send"])
+def prepare(ctx):
+    with open("effects", "a") as file:
+        file.write("prepare ")
+    return "send"
+
+
+@wf.step("send")
+def send(ctx):
+    if not os.path.exists("mended"):
+        raise ValueError("the server is down")
+    ctx.set("sent", True)
+"""
+
+
+def test_a_failed_run_goes_on_with_retry_failed(shell: Shell) -> None:
+    shell.write("flow.py", FLAKY)
+    assert shell.call("run", "flow.py", "--run-id", "a").code == 1
+    before = shell.log("a").read_bytes()
+    ended = shell.call("resume", "flow.py", "a")
+    assert ended.code == 75
+    assert "--retry-failed" in one_line(ended)
+    assert shell.log("a").read_bytes() == before
+    assert shell.call("resume", "flow.py", "a", "--retry-failed").code == 1
+    shell.write("mended", "")
+    assert shell.call("resume", "flow.py", "a", "--retry-failed").code == 0
+    assert (shell.directory / "effects").read_text() == "prepare "
+    assert [
+        event["payload"]["reason"] for event in shell.events("a") if event["type"] == "run_resumed"
+    ] == ["retry_failed", "retry_failed"]
+
+
+def test_a_completed_run_is_never_retried(shell: Shell) -> None:
+    """R3."""
+    shell.write("flow.py", HELLO)
+    assert shell.call("run", "flow.py", "--run-id", "a").code == 0
+    before = shell.log("a").read_bytes()
+    for words in (["--retry-failed"], ["--restart-state"], ["--retry", "3"]):
+        ended = shell.call("resume", "flow.py", "a", *words)
+        assert ended.code == 75
+        assert "is completed" in one_line(ended)
+    assert shell.log("a").read_bytes() == before
+
+
+CRASHES_AFTER_A_CALL = """
+import os
+from replayt_core import Workflow
+
+wf = Workflow("looks")
+wf.set_initial("only")
+
+
+@wf.step("only")
+def only(ctx):
+    @ctx.tools.register
+    def look_up(number: int) -> int:
+        with open("effects", "a") as file:
+            file.write(f"{number} ")
+        return number
+
+    ctx.tools.call("look_up", {"number": 1})
+    if not os.path.exists("crashed"):
+        open("crashed", "w").close()
+        os._exit(9)
+"""
+
+
+def test_restart_state_is_the_way_out_after_the_code_was_mended(shell: Shell) -> None:
+    shell.write("flow.py", CRASHES_AFTER_A_CALL)
+    assert shell.process("run", "flow.py", "--run-id", "a").code == 9
+    shell.write("flow.py", CRASHES_AFTER_A_CALL.replace('"number": 1', '"number": 2'))
+    ended = shell.call("resume", "flow.py", "a")
+    assert ended.code == 1
+    assert "call 1 is not the recorded one" in one_line(ended)
+    assert (shell.directory / "effects").read_text() == "1 "
+    ended = shell.call("resume", "flow.py", "a", "--restart-state")
+    assert ended.code == 0
+    assert (shell.directory / "effects").read_text() == "1 2 "
+    resumed = [event for event in shell.events("a") if event["type"] == "run_resumed"]
+    assert resumed[-1]["payload"]["overrides"] == {"restart_state": True}
+
+
+@pytest.mark.parametrize("answer", ["--retry", "--result", "--fail"])
+def test_an_unfinished_call_is_settled_without_asking_first(shell: Shell, answer: str) -> None:
+    """The run was killed inside the tool; the log shows which call that was."""
+    shell.write("flow.py", CRASHES_IN_A_TOOL)
+    assert shell.process("run", "flow.py", "--run-id", "a").code == 9
+    call = next(event["seq"] for event in shell.events("a") if event["type"] == "tool_call")
+    wrong = shell.call("resume", "flow.py", "a", "--retry", str(call + 1))
+    assert wrong.code == 66
+    assert f"its tool calls: {call}" in one_line(wrong)
+    words = [answer, str(call), *(['"by hand"'] if answer == "--result" else [])]
+    ended = shell.call("resume", "flow.py", "a", *words)
+    assert ended.code == (1 if answer == "--fail" else 0)
+    assert len([event for event in shell.events("a") if event["type"] == "run_paused"]) == 0
+
+
+def test_a_call_with_a_result_is_not_settled_again(shell: Shell) -> None:
+    shell.write("flow.py", CRASHES_AFTER_A_CALL)
+    assert shell.process("run", "flow.py", "--run-id", "a").code == 9
+    call = next(event["seq"] for event in shell.events("a") if event["type"] == "tool_call")
+    before = shell.log("a").read_bytes()
+    ended = shell.call("resume", "flow.py", "a", "--retry", str(call))
+    assert ended.code == 75
+    assert "unknown outcome" in one_line(ended)
+    assert shell.log("a").read_bytes() == before
+
+
+def test_one_answer_at_a_time(shell: Shell) -> None:
+    before = paused(shell)
+    ended = shell.call("resume", "flow.py", "a", "--approval", "publish", "--retry", "3")
+    assert ended.code == 64
+    one_line(ended)
+    assert shell.log("a").read_bytes() == before
+
+
+PAYS = GATE.replace(
+    "def publish(ctx):\n    return None",
+    """def publish(ctx):
+    import os
+
+    file = os.open("effects", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(file, b"paid ")
+    os.close(file)""",
+)
+
+
+@pytest.mark.parametrize("trial", range(20))
+def test_of_two_processes_that_approve_and_resume_one_wins(shell: Shell, trial: int) -> None:
+    """R18: the side effect happens once, whoever comes first; the other is refused."""
+    shell.write("flow.py", PAYS)
+    assert shell.call("run", "flow.py", "--run-id", "a").code == 2
+    both = [shell.start("resume", "flow.py", "a", "--approval", "publish") for _ in range(2)]
+    ended = [(*process.communicate(timeout=60), process.returncode) for process in both]
+    assert sorted(code for _, _, code in ended) == [0, 75]
+    for out, err, code in ended:
+        assert "Traceback" not in err
+        assert bool(out) == (code == 0)
+    assert (shell.directory / "effects").read_text() == "paid "
+    kinds = [event["type"] for event in shell.events("a")]
+    assert kinds.count("approval_resolved") == kinds.count("run_resumed") == 1
+    assert shell.call("verify", "a").code == 0

@@ -48,6 +48,9 @@ def test_every_command_has_help_within_80_columns(shell: Shell, name: str) -> No
         (["resume", "flow.py", "a", "--reject"], "--approval"),
         (["resume", "flow.py", "a", "--by", "me"], "--approval"),
         (["resume", "flow.py", "a", "--result", "3", "{"], "--result"),
+        (["why"], "RUN_ID"),
+        (["fork", "flow.py", "a"], "--at"),
+        (["verify"], "--all"),
         (["init", "--template", "nope"], "basic, approval, tool-using"),
     ],
 )
@@ -77,6 +80,10 @@ def test_a_bad_run_id_is_refused_before_any_file_is_touched(shell: Shell, bad: s
         ["resume", "flow.py", bad],
         ["inspect", bad],
         ["replay", bad],
+        ["verify", bad],
+        ["why", bad],
+        ["fork", "flow.py", bad, "--at", "greet"],
+        ["fork", "flow.py", "a", "--at", "greet", "--run-id", bad],
     ):
         ended = shell.call(*words)
         assert ended.code == 64
@@ -124,6 +131,29 @@ def test_help_does_not_import_the_core(shell: Shell) -> None:
         "sys.exit('replayt_core' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["verify", "--help"], ["fork", "--help"]])
+def test_help_stays_light(shell: Shell, words: list[str]) -> None:
+    """Of ours: the commands' signatures and the options, and no package below."""
+    import subprocess
+    import sys
+
+    script = (
+        "import sys; from replayt_cli.main import main; "
+        f"main({words!r}); "
+        "sys.exit(','.join(sorted(name for name in sys.modules if name.startswith('replayt'))))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    loaded = set(done.stderr.strip().split(","))
+    commands = {f"replayt_cli.commands.{command.__name__}" for command in COMMANDS}
+    assert commands <= loaded
+    others = {name.removeprefix("replayt_cli") for name in loaded - commands}
+    assert others == {"", ".commands", ".exit_codes", ".main", ".options", ".render"} | {
+        ".render.text"
+    }
 
 
 def test_a_closed_pipe_is_quiet(shell: Shell) -> None:

@@ -148,7 +148,7 @@ class FakeTransport:
         self.calls: list[HTTPCall] = []
         self.seconds: list[float] = []
 
-    def post(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
+    def send(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
         """The next reply, or the next exception."""
         self.calls.append(call)
         self.seconds.append(seconds)

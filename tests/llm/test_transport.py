@@ -332,7 +332,7 @@ def post(handler, url: str = "https://h.example/v1/chat/completions", **env: str
                     loopback=False, secrets=(KEY,))  # fmt: skip
     transport = HTTPTransport(http=httpx.MockTransport(handler), env=env)
     try:
-        return transport.post(call, seconds=20)
+        return transport.send(call, seconds=20)
     finally:
         transport.close()
 
@@ -433,7 +433,7 @@ def test_a_broken_proxy_setting_does_not_show_its_password(monkeypatch):
     call = HTTPCall(url="https://h.example/", where="https://h.example", headers={}, body=b"",
                     loopback=False)  # fmt: skip
     with pytest.raises(LLMError, match="HTTPS_PROXY") as caught:
-        HTTPTransport(env={}).post(call, seconds=5)
+        HTTPTransport(env={}).send(call, seconds=5)
     assert caught.value.kind == "not_configured"
     assert "proxy-secret" not in str(caught.value)
 

@@ -19,6 +19,7 @@ from replayt_core import LLMError, ReplaytError
 
 _PACKAGES = ("replayt", "replayt-core", "replayt-llm", "replayt-store", "replayt-cli")
 _OLDEST_PYTHON = (3, 10)
+_PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +110,18 @@ def _retirement(provider: str, model: str | None, day: date) -> Finding:
 
 
 def _connectivity() -> Iterator[Finding]:
-    # replayt-llm has no public way to ask a provider yet; no request is made behind its back.
-    yield Finding(name="provider_connectivity", value="skipped", note="not checked in this release")
+    from replayt_llm import LLMSettings, probe
+
+    name = "provider_connectivity"
+    try:
+        found = probe(LLMSettings.from_env(), timeout_seconds=_PROBE_SECONDS)
+    except LLMError:
+        yield Finding(name=name, value="skipped", note="no request was made")
+        return
+    # Why it was skipped, the findings about provider and key say already.
+    note = "no request was made" if found.outcome == "skipped" else found.detail
+    bad = found.outcome in ("unreachable", "unauthorized")
+    yield Finding(name=name, value=found.outcome, level="warning" if bad else "ok", note=note)
 
 
 def _stores(choice: StoreChoice) -> Iterator[Finding]:

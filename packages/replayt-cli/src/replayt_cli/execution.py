@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from dataclasses import dataclass, field
 from typing import Any
 
 from replayt_cli import exit_codes
@@ -14,9 +14,9 @@ from replayt_cli.options import Output
 from replayt_cli.render.json import print_json
 from replayt_cli.render.outcome import print_outcome
 from replayt_cli.render.text import complain
-from replayt_cli.signals import ending_in_order
+from replayt_cli.signals import OrderlyEnd
 from replayt_cli.stores import StoreChoice, command_line
-from replayt_core import RunResult, fold
+from replayt_core import RunResult
 from replayt_core.ports import EventStore, HoldsSecrets, LLMClient, LLMClientFactory
 
 
@@ -51,13 +51,23 @@ class _DryRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """One run that this process executes: where it is kept, and how it is taken up again."""
+    """One run that this process executes: where it is kept, and how it is taken up again.
+
+    `parent` is the run that it is a fork of, `timeout` the seconds it may take.
+    """
 
     target: str
     run_id: str
     store: EventStore
     choice: StoreChoice
     dry_run: bool = False
+    parent: str | None = None
+    timeout: float | None = None
+    end: OrderlyEnd = field(default_factory=OrderlyEnd)
+
+    def guarded_store(self) -> EventStore:
+        """The store for the runner: no signal cuts its appends short."""
+        return self.end.guard(self.store)
 
     def resume_command(self, *options: str) -> str:
         """The command that takes this run up, to be copied into a shell."""
@@ -68,7 +78,7 @@ class Execution:
         """Execute, print the outcome, and return the exit code."""
         try:
             # What handlers print goes to stderr: stdout carries the result alone.
-            with ending_in_order(), redirect_stdout(sys.stderr):
+            with self.end.listening(), self._in_time(), redirect_stdout(sys.stderr):
                 result = execute()
         except (KeyboardInterrupt, Terminated):
             if next(iter(self.store.read(self.run_id)), None) is not None:
@@ -81,18 +91,25 @@ class Execution:
             print_outcome(document, result, self.resume_command)
         return exit_codes.for_status(result.status)
 
+    def _in_time(self) -> AbstractContextManager[None]:
+        """What ends the run when it has a timeout and does not heed it."""
+        if self.timeout is None:
+            return nullcontext()
+        from replayt_cli.watchdog import Watchdog
+
+        how = f"to try its last state again: {self.resume_command('--retry-failed')}"
+        return Watchdog(self.store, self.run_id, self.timeout).watching(how)
+
     def _document(self, result: RunResult) -> dict[str, Any]:
-        summary, pause = result.summary, None
-        if result.status == "paused" and not result.waiting:
-            pause = fold(self.run_id, self.store.read(self.run_id)).pause
-        return {
+        summary = result.summary
+        document: dict[str, Any] = {
             "run_id": result.run_id,
             "workflow": f"{summary.workflow_name}@{summary.workflow_version}",
             "status": result.status,
             "final_state": result.final_state,
             "error": result.error,
             "waiting": [approval.approval_id for approval in result.waiting],
-            "waiting_call": pause.call if pause else None,
+            "waiting_call": result.waiting_call,
             "llm_calls": summary.llm_calls,
             "tool_calls": summary.tool_calls,
             "served_calls": result.served_calls,
@@ -103,3 +120,7 @@ class Execution:
             "log": self.choice.place(self.store, result.run_id),
             "head": result.head,
         }
+        if self.parent is not None:
+            started = next(iter(self.store.read(result.run_id)))
+            document["forked_from"] = started.payload.get("forked_from")
+        return document

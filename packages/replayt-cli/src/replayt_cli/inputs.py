@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from replayt_cli.errors import UsageError
+from replayt_cli.options import LOG_MODES
+
+_LONGEST = 1_000_000  # more than eleven days; timers count no further than they can
 
 
 def read_inputs(inputs_json: str | None, pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -36,6 +39,35 @@ def read_inputs(inputs_json: str | None, pairs: Sequence[str] | None) -> dict[st
 def read_tags(pairs: Sequence[str] | None) -> dict[str, str]:
     """The tags given as `--tag KEY=VALUE`; a value may hold `=` itself."""
     return _pairs(pairs, "--tag")
+
+
+def read_changes(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """The context keys given as `--set KEY=JSON`; a text needs its quotes."""
+    changes: dict[str, Any] = {}
+    for key, text in _pairs(pairs, "--set").items():
+        try:
+            changes[key] = parse_json(text, f"--set {key!r:.80}")
+        except UsageError as error:
+            raise UsageError(f"{error}; a text needs its quotes: --set '{key}=\"text\"'") from None
+    return changes
+
+
+def read_log_mode(text: str | None) -> str | None:
+    """The log mode of that name, None for none."""
+    from replayt_core import DefinitionError, LogMode
+
+    if text is None:
+        return None
+    try:
+        return LogMode.parse(text).value
+    except DefinitionError:
+        raise UsageError(f"--log-mode {text!r:.60} is none of {LOG_MODES}") from None
+
+
+def check_timeout(seconds: float | None) -> None:
+    """Raise `UsageError` unless it is a number of seconds, or none was given."""
+    if seconds is not None and not 0 < seconds <= _LONGEST:
+        raise UsageError(f"--timeout is {seconds:g}; use seconds above 0, up to {_LONGEST:,}")
 
 
 def parse_json(text: str, where: str) -> Any:

@@ -14,6 +14,7 @@ import typer
 from replayt_cli import exit_codes
 from replayt_cli.commands import (
     doctor,
+    fork,
     graph,
     init,
     inspect,
@@ -22,13 +23,15 @@ from replayt_cli.commands import (
     run,
     runs,
     validate,
+    verify,
+    why,
 )
 from replayt_cli.options import Debug
 from replayt_cli.render.text import complain, use_safe_streams
 
 app = typer.Typer(
     name="replayt",
-    help="Run workflows whose every step is logged; show, resume and replay their runs.",
+    help="Run workflows whose every step is logged; show, verify, resume and fork their runs.",
     rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,6 +42,9 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     resume.resume,
     inspect.inspect,
     replay.replay,
+    why.why,
+    verify.verify,
+    fork.fork,
     runs.runs,
     graph.graph,
     validate.validate,

@@ -10,9 +10,11 @@ import typer
 # typer 0.12 does not read `str | None`.
 OptionalText = Optional[str]  # noqa: UP045
 OptionalTexts = Optional[list[str]]  # noqa: UP045
+OptionalNumber = Optional[float]  # noqa: UP045
 
 DEFAULT_LOG_DIR = ".replayt/runs"
 DEFAULT_MAX_STEPS = 1_000
+LOG_MODES = "redacted|full|structured_only"
 
 
 class Output(str, Enum):
@@ -96,5 +98,23 @@ MaxSteps = Annotated[
         metavar="N",
         min=1,
         help="End the run as failed after entering so many states.",
+    ),
+]
+LogModeName = Annotated[
+    OptionalText,
+    typer.Option(
+        "--log-mode",
+        metavar=LOG_MODES,
+        help="What the log keeps of model traffic.  [default: redacted]",
+        show_default=False,
+    ),
+]
+Timeout = Annotated[
+    OptionalNumber,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        help="End the run as failed when it takes longer.",
+        show_default=False,
     ),
 ]

@@ -1,38 +1,154 @@
-"""Signals that ask the process to end: the run unwinds and its log says so."""
+"""Signals that ask the process to end: the run unwinds and its log says so.
+
+A signal may arrive at any instruction. In the middle of an append it would leave a log of which
+nobody knows the end. There it waits: until the append has returned and its caller has taken the
+events into its state. Then it is sent again, and raises like any other; at the latest where the
+next append begins, which is where its caller asks what time it is.
+"""
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from types import FrameType
+from typing import NoReturn
 
 from replayt_cli.errors import Terminated
+from replayt_core import Event
+from replayt_core.ports import Clock, EventStore, SystemClock
 
-_NAMES = ("SIGTERM", "SIGHUP")
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_ABILITIES = ("lock", "locked", "repair", "runs", "delete")
 
 
-def _raise(signum: int, _frame: FrameType | None) -> None:
-    raise Terminated(signum)
+class OrderlyEnd:
+    """Makes signals raise where the run can be unwound, and wait where it cannot."""
+
+    def __init__(self) -> None:
+        self._appender: FrameType | None = None
+        self._appending = False
+        self._waiting: int | None = None
+        self._sent_again = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While a run is executed, SIGINT, SIGTERM and SIGHUP end it.
+
+        A signal that the caller ignores (`nohup`), or handles himself, stays as it is.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        ours = (signal.SIG_DFL, signal.default_int_handler)
+        before = {}
+        for name in _NAMES:
+            signum = getattr(signal, name, None)
+            if signum is not None and signal.getsignal(signum) in ours:
+                before[signum] = signal.signal(signum, self._arrived)
+        try:
+            yield
+        finally:
+            # One that still waits came during the last append: the run has ended without it.
+            self._appender = self._waiting = None
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def guard(self, store: EventStore) -> EventStore:
+        """The store with appends that no signal cuts short; it can do all that it could."""
+        return _GuardedStore(store, self)
+
+    def clock(self) -> Clock:
+        """The clock for whoever appends to a guarded store: asked the time, it ends the wait."""
+        return _EndingClock(self)
+
+    def raise_waiting(self) -> None:
+        """Raise the signal that waits, if one does. Nothing has been written since."""
+        if self._waiting is not None and threading.current_thread() is threading.main_thread():
+            self._raise(self._waiting)
+
+    @contextmanager
+    def appending(self, appender: FrameType) -> Iterator[None]:
+        """An append that the frame `appender` called: signals wait until that frame is left."""
+        self._appender, self._appending = appender, True
+        try:
+            yield
+        finally:
+            self._appending = False
+            if self._waiting is not None:
+                self._send_again()
+
+    def _arrived(self, signum: int, frame: FrameType | None) -> None:
+        ours, self._sent_again = self._sent_again, False
+        impatient = signum == signal.SIGINT == self._waiting and not ours
+        if self._inside(frame) and not impatient:
+            self._waiting = self._waiting or signum
+            if not self._appending:
+                self._send_again()
+            return
+        self._raise(signum)
+
+    def _raise(self, signum: int) -> NoReturn:
+        self._appender = self._waiting = None
+        if signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Terminated(signum)
+
+    def _inside(self, frame: FrameType | None) -> bool:
+        """Whether an append, or what its caller does with the events, is on the stack."""
+        while frame is not None:
+            if frame is self._appender:
+                return True
+            frame = frame.f_back
+        return False
+
+    def _send_again(self) -> None:
+        # From a thread, so that this one gets on; `threading.Thread` would wait for its start.
+        _thread.start_new_thread(self._send, ())
+
+    def _send(self) -> None:
+        signum = self._waiting
+        if signum is None:
+            return
+        self._sent_again = True
+        if hasattr(signal, "pthread_kill"):
+            # Unlike `interrupt_main` it wakes a thread that sleeps.
+            signal.pthread_kill(threading.main_thread().ident or 0, signum)
+        else:
+            _thread.interrupt_main(signal.Signals(signum))
 
 
-@contextmanager
-def ending_in_order() -> Iterator[None]:
-    """While a run is executed, SIGTERM and SIGHUP end it like Ctrl-C does.
+class _GuardedStore:
+    """A store whose `append` is not cut short. Its other methods are those of the store itself."""
 
-    A signal that the caller ignores (`nohup`) stays ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {}
-    for name in _NAMES:
-        signum = getattr(signal, name, None)
-        if signum is not None and signal.getsignal(signum) is signal.SIG_DFL:
-            before[signum] = signal.signal(signum, _raise)
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    def __init__(self, store: EventStore, end: OrderlyEnd) -> None:
+        self._store = store
+        self._end = end
+        for name in _ABILITIES:
+            if hasattr(store, name):
+                setattr(self, name, getattr(store, name))
+
+    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
+        with self._end.appending(sys._getframe(1)):
+            self._store.append(run_id, events, after=after)
+
+    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
+        return self._store.read(run_id, after=after)
+
+    def run_ids(self) -> Iterator[str]:
+        return self._store.run_ids()
+
+
+class _EndingClock(SystemClock):
+    """The system's clock, which no append gets the time from while a signal waits."""
+
+    def __init__(self, end: OrderlyEnd) -> None:
+        self._end = end
+
+    def now(self) -> datetime:
+        self._end.raise_waiting()
+        return super().now()

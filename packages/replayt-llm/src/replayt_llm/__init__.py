@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from replayt_llm._probe import Probe, probe
 from replayt_llm.client import OpenAICompatClient
 from replayt_llm.environment import client_factory_from_env
 from replayt_llm.offline import OfflineClient
@@ -15,5 +16,7 @@ __all__ = [
     "OfflineClient",
     "OpenAICompatClient",
     "Preset",
+    "Probe",
     "client_factory_from_env",
+    "probe",
 ]

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from replayt_core.errors import LLMError, LLMErrorKind
 
 
 @dataclass(frozen=True, kw_only=True)
 class HTTPCall:
-    """A POST to make. `where` names it in messages; `url` may hold a query and is not shown."""
+    """A request to make. `where` names it in messages; `url` may hold a query and is not shown."""
 
     url: str = field(repr=False)
     where: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     loopback: bool
+    method: Literal["GET", "POST"] = "POST"
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -43,7 +44,7 @@ class NotSentError(LLMError):
 class Transport(Protocol):
     """Makes one attempt."""
 
-    def post(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
+    def send(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
         """The complete reply within `seconds`. Raises `LLMError`, or `NotSentError`."""
         ...
 

@@ -73,7 +73,7 @@ def post_with_retries(
             left = deadline - monotonic()
             if left <= 0:
                 raise LLMError("timeout", _too_late(call, timeout_seconds))
-            reply = transport.post(call, seconds=left)
+            reply = transport.send(call, seconds=left)
             headers = reply.headers
             error = failure(call, reply)
             if error is None:

@@ -32,7 +32,7 @@ CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
 class HTTPTransport:
-    """Posts over httpx. `http` replaces the network below httpx, for tests.
+    """Sends over httpx. `http` replaces the network below httpx, for tests.
 
     Proxies come from the environment as httpx reads it (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
     `NO_PROXY`), except that loopback is always called directly. Certificates are checked against
@@ -53,7 +53,7 @@ class HTTPTransport:
         self._owner = os.getpid()
         self._tls: ssl.SSLContext | None = None
 
-    def post(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
+    def send(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
         """The complete reply within `seconds`.
 
         Raises `NotSentError` when no connection came about, else `LLMError` by kind.
@@ -201,9 +201,9 @@ def _exchange(lane: _Lane, call: HTTPCall, seconds: float) -> HTTPReply:
     limits = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
     try:
         request = lane.client.build_request(
-            "POST",
+            call.method,
             call.url,
-            content=call.body,
+            content=call.body or None,
             headers=dict(call.headers),
             timeout=limits,
             extensions={"trace": lane.trace},
@@ -220,27 +220,27 @@ def _exchange(lane: _Lane, call: HTTPCall, seconds: float) -> HTTPReply:
             raise LLMError("connection", _cannot_connect(exc, call)) from None
         raise NotSentError(_cannot_connect(exc, call)) from None
     except httpx.TimeoutException:
-        raise LLMError("timeout", f"POST {call.where} took too long.") from None
+        raise LLMError("timeout", f"{call.method} {call.where} took too long.") from None
     except (httpx.RemoteProtocolError, httpx.DecodingError) as exc:
         raise LLMError(
             "protocol",
-            f"POST {call.where}: the server broke the HTTP protocol "
+            f"{call.method} {call.where}: the server broke the HTTP protocol "
             f"({scrub(str(exc), call.secrets, limit=120)}).",
         ) from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as exc:
         raise LLMError(
             "not_configured",
-            f"POST {call.where} cannot be made with this URL and these headers "
+            f"{call.method} {call.where} cannot be made with this URL and these headers "
             f"({type(exc).__name__}).",
         ) from None
     except (httpx.TransportError, OSError) as exc:
         raise LLMError(
             "connection",
-            f"POST {call.where}: the connection broke in mid-call ({type(exc).__name__}).",
+            f"{call.method} {call.where}: the connection broke in mid-call ({type(exc).__name__}).",
         ) from None
     except Exception as exc:
         raise LLMError(
-            "other", f"POST {call.where}: {type(exc).__name__} in the HTTP library."
+            "other", f"{call.method} {call.where}: {type(exc).__name__} in the HTTP library."
         ) from None
 
 
@@ -254,8 +254,8 @@ def _read(response: httpx.Response, call: HTTPCall) -> HTTPReply:
             return HTTPReply(status=status, headers=headers, body=b"")
         raise LLMError(
             "protocol",
-            f"POST {call.where}: the reply is compressed, though that was declined. A gateway in "
-            "between may do it: have it send plain JSON.",
+            f"{call.method} {call.where}: the reply is compressed, though that was declined. A "
+            "gateway in between may do it: have it send plain JSON.",
             status=status,
         )
     limit = MAX_REPLY_BYTES if well else MAX_ERROR_BYTES
@@ -272,8 +272,8 @@ def _read(response: httpx.Response, call: HTTPCall) -> HTTPReply:
     if well and max(total, announced) > limit:
         raise LLMError(
             "too_large",
-            f"POST {call.where}: the reply is larger than {limit // (1024 * 1024)} MiB and was "
-            "not read to its end.",
+            f"{call.method} {call.where}: the reply is larger than {limit // (1024 * 1024)} MiB "
+            "and was not read to its end.",
             status=status,
         )
     return HTTPReply(status=status, headers=headers, body=b"".join(parts))
@@ -289,4 +289,4 @@ def _cannot_connect(exc: Exception, call: HTTPCall) -> str:
     hint = "Is the server running, and base_url right?"
     if "CERTIFICATE" in problem.upper():
         hint = "Behind a company's own authority, name its file in SSL_CERT_FILE."
-    return f"POST {call.where}: cannot connect ({problem}). {hint}"
+    return f"{call.method} {call.where}: cannot connect ({problem}). {hint}"

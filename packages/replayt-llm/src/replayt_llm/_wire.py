@@ -114,16 +114,7 @@ def effective(made: Plan) -> dict[str, JsonValue]:
 
 def http_call(made: Plan, request: ChatRequest) -> HTTPCall:
     """The POST that makes the call."""
-    settings, url = made.settings, made.url
-    headers = {"Accept": "application/json", "User-Agent": "replayt-llm"}
-    authorization = f"Bearer {settings.api_key}" if settings.api_key else url.basic_auth()
-    if authorization and not AUTH_HEADERS & {name.lower() for name in made.headers}:
-        headers["Authorization"] = authorization
-    headers = _merge_headers(headers, made.headers)
-    # These three are the transport's own: a compressed reply could not be capped as it arrives.
-    fixed = {"Content-Type": "application/json", "Accept-Encoding": "identity", "Host": None}
-    headers = {name: value for name, value in headers.items() if name.title() not in fixed}
-    headers |= {name: value for name, value in fixed.items() if value}
+    url = made.url
     try:
         encoded = json.dumps(body(made, request), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as exc:
@@ -133,11 +124,40 @@ def http_call(made: Plan, request: ChatRequest) -> HTTPCall:
     return HTTPCall(
         url=url.endpoint("chat/completions"),
         where=f"{url.public}/chat/completions",
-        headers=headers,
+        headers=_headers(made.settings, url, made.headers, {"Content-Type": "application/json"}),
         body=encoded,
         loopback=url.loopback,
         secrets=made.secrets,
     )
+
+
+def models_call(settings: LLMSettings, url: BaseURL) -> HTTPCall:
+    """The GET that asks for the list of models: free, and it shows whether the key fits."""
+    return HTTPCall(
+        method="GET",
+        url=url.endpoint("models"),
+        where=f"{url.public}/models",
+        headers=_headers(settings, url, settings.extra_headers, {}),
+        body=b"",
+        loopback=url.loopback,
+        secrets=tuple(settings.secrets()),
+    )
+
+
+def _headers(
+    settings: LLMSettings, url: BaseURL, own: Mapping[str, str], kind: Mapping[str, str]
+) -> dict[str, str]:
+    """Who asks and with which key, then the caller's own headers, then the transport's."""
+    headers = {"Accept": "application/json", "User-Agent": "replayt-llm"}
+    authorization = f"Bearer {settings.api_key}" if settings.api_key else url.basic_auth()
+    if authorization and not AUTH_HEADERS & {name.lower() for name in own}:
+        headers["Authorization"] = authorization
+    headers = _merge_headers(headers, own)
+    # These are the transport's own: a compressed reply could not be capped as it arrives.
+    fixed = {"Accept-Encoding": "identity", **kind}
+    theirs = {"Accept-Encoding", "Content-Type", "Host"}
+    headers = {name: value for name, value in headers.items() if name.title() not in theirs}
+    return headers | fixed
 
 
 def body(made: Plan, request: ChatRequest) -> dict[str, Any]:

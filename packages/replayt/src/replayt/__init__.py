@@ -1,7 +1,8 @@
 """All of replayt under short names: re-exports only.
 
 Workflows and runs stand here; `replayt.aio`, `replayt.llm`, `replayt.persistence`,
-`replayt.testing` and `replayt.tools` hold the rest. Each name is the very object of the package that defines it.
+`replayt.testing` and `replayt.tools` hold the rest. Each name is the very object of the package
+that defines it.
 """
 
 from replayt_core import (

@@ -11,10 +11,10 @@ def doctor(
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
-    """Check versions, model settings and where logs are written.
+    """Check versions, model settings, the way to the provider, and where logs are written.
 
-    Exit code 1 when something that runs need is wrong; a missing key is only a warning. No key is
-    ever shown.
+    The provider is asked for its list of models, where a call could be made. Exit code 1 when
+    something that runs need is wrong; a missing key is only a warning. No key is ever shown.
     """
     from replayt_cli import exit_codes
     from replayt_cli.diagnosis import diagnose

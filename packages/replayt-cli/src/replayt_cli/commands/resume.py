@@ -18,6 +18,7 @@ from replayt_cli.options import (
     RunId,
     StoreURL,
     Target,
+    Timeout,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +82,22 @@ def resume(
             "--fail", metavar="CALL", help="The tool call at that seq failed.", show_default=False
         ),
     ] = None,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Try the last state of a failed run again.",
+            show_default=False,
+        ),
+    ] = False,
+    restart_state: Annotated[
+        bool,
+        typer.Option(
+            "--restart-state",
+            help="Begin the state anew: its calls are made again. This is recorded.",
+            show_default=False,
+        ),
+    ] = False,
     take_over: Annotated[
         bool,
         typer.Option(
@@ -90,41 +107,57 @@ def resume(
         ),
     ] = False,
     max_steps: MaxSteps = DEFAULT_MAX_STEPS,
+    timeout: Timeout = None,
     dry_run: DryRun = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
-    """Go on with a run after an approval, a crash or a signal. Exit codes as for run.
+    """Go on with a run after an approval, a crash, a signal or a failure. Exit codes as for run.
 
     Without an answer a run that waits is reported as paused, and nothing is written. The log mode
     is the one the run was started with.
     """
     from replayt_cli.errors import UsageError
     from replayt_cli.execution import Execution, llm_factory
-    from replayt_cli.inputs import parse_json
+    from replayt_cli.inputs import check_timeout, parse_json
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
     from replayt_core import Runner, fold, resolve
 
     choice = choose_store(log_dir, store_url)
+    check_timeout(timeout)
     if approval is None and (reject or by is not None or reason is not None):
         raise UsageError("--reject, --by and --reason need --approval ID: which one is answered?")
     results: dict[int, Any] = {}
+    calls = [*(retry or ()), *([result[0]] if result != _NO_RESULT else []), *(fail or ())]
+    if approval is not None and calls:
+        raise UsageError("a run waits for an approval or for word of a call: give one answer")
+    if len(set(calls)) != len(calls):
+        raise UsageError("--retry, --result and --fail name the same call twice")
     if result != _NO_RESULT:
         results[result[0]] = parse_json(result[1], "--result")
     workflow = load_target(target)
     store = choice.open()
     run_id = find_run(store, run_id)
     state = fold(run_id, store.read(run_id))
-    _check_calls(state, [*(retry or ()), *results, *(fail or ())])
+    _check_calls(state, calls)
     if approval is not None:
         # Before anything is answered: an answer must not be spent on a run that then refuses.
         _check_workflow(workflow, state, allow_changed=allow_changed)
         resolve(store, run_id, approval, approved=not reject, by=by, reason=reason)
-    runner = Runner(workflow, store, llm_settings=llm_factory(dry_run=dry_run), max_steps=max_steps)
-    execution = Execution(target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run)
+    execution = Execution(
+        target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run, timeout=timeout
+    )
+    runner = Runner(
+        workflow,
+        execution.guarded_store(),
+        llm_settings=llm_factory(dry_run=dry_run),
+        max_steps=max_steps,
+        timeout_seconds=timeout,
+        clock=execution.end.clock(),
+    )
     return execution.finish(
         lambda: runner.resume(
             run_id,
@@ -132,6 +165,8 @@ def resume(
             call_results=results,
             failed_calls=fail or (),
             allow_changed=allow_changed,
+            retry_failed=retry_failed,
+            restart_state=restart_state,
             take_over=take_over,
         ),
         output,
@@ -154,14 +189,14 @@ def _check_workflow(workflow: Workflow, state: RunState, *, allow_changed: bool)
 
 
 def _check_calls(state: RunState, calls: list[int]) -> None:
-    from replayt_cli.errors import NotFoundError, UsageError
+    """Whether there are such calls at all; whether they are open, the runner judges."""
+    from replayt_cli.errors import NotFoundError
 
-    if len(set(calls)) != len(calls):
-        raise UsageError("--retry, --result and --fail name the same call twice")
-    waiting = state.pause.call if state.pause else None
+    made = {seq for seq, kind, _ in state.effects if kind == "tool_call"}
     for call in calls:
-        if call != waiting:
-            open_call = "for no call" if waiting is None else f"for call {waiting}"
+        if state.phase != "ended" and call not in made:
+            known = ", ".join(map(str, sorted(made))) or "none"
             raise NotFoundError(
-                f"run {state.run_id} does not wait for call {call}, but {open_call}"
+                f"run {state.run_id}: seq {call} is no tool call of the attempt it stands in; "
+                f"its tool calls: {known}"
             )

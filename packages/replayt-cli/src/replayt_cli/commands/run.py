@@ -11,6 +11,7 @@ from replayt_cli.options import (
     Debug,
     DryRun,
     LogDir,
+    LogModeName,
     MaxSteps,
     OptionalText,
     OptionalTexts,
@@ -19,9 +20,8 @@ from replayt_cli.options import (
     StoreURL,
     Tags,
     Target,
+    Timeout,
 )
-
-_MODES = "redacted|full|structured_only"
 
 
 def run(
@@ -58,16 +58,9 @@ def run(
         typer.Option("--resume", help="Go on with the run --run-id.", show_default=False),
     ] = False,
     tags: Tags = None,
-    log_mode: Annotated[
-        OptionalText,
-        typer.Option(
-            "--log-mode",
-            metavar=_MODES,
-            help="What the log keeps of model traffic.  [default: redacted]",
-            show_default=False,
-        ),
-    ] = None,
+    log_mode: LogModeName = None,
     max_steps: MaxSteps = DEFAULT_MAX_STEPS,
+    timeout: Timeout = None,
     dry_run: DryRun = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
@@ -76,15 +69,16 @@ def run(
 ) -> int:
     """Run a workflow. Exit code: 0 completed, 1 failed, 2 paused."""
     from replayt_cli.execution import Execution, llm_factory
-    from replayt_cli.inputs import read_inputs, read_tags
+    from replayt_cli.inputs import check_timeout, read_inputs, read_log_mode, read_tags
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
     from replayt_core import LogMode, Runner, check_run_id
     from replayt_core.ports.system import UUIDv7Source
 
     choice = choose_store(log_dir, store_url)
+    check_timeout(timeout)
     given_inputs, given_tags = read_inputs(inputs_json, inputs), read_tags(tags)
-    mode = _log_mode(log_mode)
+    mode = read_log_mode(log_mode)
     if resume:
         _check_resume(run_id, inputs_json, inputs, tags, log_mode)
     if run_id is not None:
@@ -96,31 +90,23 @@ def run(
     elif run_id is None:
         # Made here, so that an interrupted run can be named.
         run_id = UUIDv7Source().new_run_id()
+    execution = Execution(
+        target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run, timeout=timeout
+    )
     runner = Runner(
         workflow,
-        store,
+        execution.guarded_store(),
         log_mode=mode or LogMode.redacted,
         llm_settings=llm_factory(dry_run=dry_run),
         max_steps=max_steps,
+        timeout_seconds=timeout,
+        clock=execution.end.clock(),
     )
-    execution = Execution(target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run)
     if resume:
         return execution.finish(lambda: runner.resume(execution.run_id), output)
     return execution.finish(
         lambda: runner.run(given_inputs, run_id=execution.run_id, tags=given_tags), output
     )
-
-
-def _log_mode(text: str | None) -> str | None:
-    from replayt_cli.errors import UsageError
-    from replayt_core import DefinitionError, LogMode
-
-    if text is None:
-        return None
-    try:
-        return LogMode.parse(text).value
-    except DefinitionError:
-        raise UsageError(f"--log-mode {text!r:.60} is none of {_MODES}") from None
 
 
 def _check_resume(run_id: str | None, *fixed: object) -> None:

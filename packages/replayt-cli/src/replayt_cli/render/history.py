@@ -15,7 +15,7 @@ _DETAIL_CHARS = 2_000
 def print_inspection(run: RecordedRun) -> None:
     """A summary line, the counts, what the run waits for, then one line an event."""
     summary, columns = run.state.summary, width()
-    echo(_headline(run))
+    echo(headline(run))
     for line in wrap(_counts(summary), columns, indent=""):
         echo(line)
     echo(f"started {short_time(summary.started_ts)}, last event {short_time(summary.last_ts)}")
@@ -43,7 +43,7 @@ def print_inspection(run: RecordedRun) -> None:
 def print_timeline(run: RecordedRun) -> None:
     """Each event in words, with its details below it."""
     columns = width()
-    echo(_headline(run))
+    echo(headline(run))
     for entry in timeline(run.state.run_id, run.events):
         title = one_line(entry.title)
         start = f"{_offset(entry.offset_seconds)}  {entry.seq:>4}  "
@@ -66,7 +66,8 @@ def short_time(ts: str | None) -> str:
     return escape(f"{whole.replace('T', ' ')}Z")
 
 
-def _headline(run: RecordedRun) -> str:
+def headline(run: RecordedRun) -> str:
+    """The run, its workflow and how it stands."""
     summary = run.state.summary
     name = one_line(f"{summary.workflow_name}@{summary.workflow_version}")
     return f"run {run.state.run_id}  {name}  {paint(run.status, run.status)}"

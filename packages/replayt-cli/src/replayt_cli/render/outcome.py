@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from replayt_cli.render.json import inline
-from replayt_cli.render.text import count_of, cut, echo, escape, one_line, paint, width, wrap
+from replayt_cli.render.text import count_of, cut, echo, escape, hint, one_line, paint, width, wrap
 from replayt_core import RunResult
 
 _SHOWN_CHARS = 400
@@ -18,6 +18,9 @@ def print_outcome(
     """Print `key=value` lines, then what a paused run waits for, then one closing line."""
     echo(f"run_id={result.run_id}")
     echo(f"workflow={one_line(document['workflow'])}")
+    parent = document.get("forked_from")
+    if parent:
+        echo(f"forked_from={one_line(str(parent['run_id']))} seq {parent['seq']}")
     echo(f"status={paint(result.status, result.status)}")
     if result.final_state is not None:
         name = "state" if result.status == "paused" else "final_state"
@@ -46,6 +49,8 @@ def print_outcome(
         echo(f"  it failed:      {escape(resume_command('--fail', call))}")
     echo()
     _print_wrapped(closing_line(document), indent="")
+    if result.status == "failed":
+        hint(f"to try its last state again: {resume_command('--retry-failed')}")
 
 
 def error_text(error: dict[str, Any]) -> str:

@@ -16,6 +16,8 @@ _COLOURS = {
     "ok": "32",
     "failed": "31",
     "damaged": "31",
+    "different": "31",
+    "illegal": "31",
     "error": "31",
     "paused": "33",
     "interrupted": "33",
@@ -70,7 +72,7 @@ def complain(message: str) -> None:
 
 def hint(message: str) -> None:
     """Say on stderr what helps a person; nothing where nobody is looking."""
-    if _is_terminal(sys.stderr):
+    if is_terminal(sys.stderr):
         _to_stderr(one_line(message))
 
 
@@ -96,7 +98,7 @@ def paint(text: str, style: str) -> str:
 def wants_colour(stream: TextIO) -> bool:
     """Whether colour is welcome: a terminal, not dumb, and no `NO_COLOR`."""
     return (
-        _is_terminal(stream)
+        is_terminal(stream)
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM", "") != "dumb"
     )
@@ -104,7 +106,7 @@ def wants_colour(stream: TextIO) -> bool:
 
 def width() -> int | None:
     """The columns of the terminal; None where stdout is none, and nothing is cut or wrapped."""
-    if not _is_terminal(sys.stdout):
+    if not is_terminal(sys.stdout):
         return None
     return max(shutil.get_terminal_size((80, 24)).columns, 40)
 
@@ -155,7 +157,8 @@ def use_safe_streams() -> None:
                 reconfigure(errors="backslashreplace")
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person may be looking."""
     try:
         return stream.isatty()
     except ValueError:

@@ -1,0 +1,136 @@
+"""`replayt fork`: a new run from a state entry of another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from replayt_cli.options import (
+    DEFAULT_MAX_STEPS,
+    Debug,
+    DryRun,
+    LogDir,
+    LogModeName,
+    MaxSteps,
+    OptionalText,
+    OptionalTexts,
+    Output,
+    OutputAs,
+    RunId,
+    StoreURL,
+    Tags,
+    Target,
+    Timeout,
+)
+
+if TYPE_CHECKING:
+    from replayt_core.ports import EventStore
+
+
+def fork(
+    target: Target,
+    run_id: RunId,
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at",
+            metavar="SEQ|STATE[:VISIT]",
+            help="The visit to begin with: that of a seq, or the last one of a state.",
+            show_default=False,
+        ),
+    ],
+    changes: Annotated[
+        OptionalTexts,
+        typer.Option(
+            "--set",
+            metavar="KEY=JSON",
+            help="A change to the context it begins with. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    new_run_id: Annotated[
+        OptionalText,
+        typer.Option(
+            "--run-id",
+            metavar="ID",
+            help="The id of the new run.  [default: a new UUIDv7]",
+            show_default=False,
+        ),
+    ] = None,
+    tags: Tags = None,
+    log_mode: LogModeName = None,
+    max_steps: MaxSteps = DEFAULT_MAX_STEPS,
+    timeout: Timeout = None,
+    dry_run: DryRun = False,
+    log_dir: LogDir = None,
+    store_url: StoreURL = None,
+    output: OutputAs = Output.text,
+    debug: Debug = False,
+) -> int:
+    """Start a new run in the middle of another. Exit codes as for run.
+
+    It begins with the context that the state was entered with. Calls are real and approvals are
+    asked again; the other run stays as it is. Without --log-mode the new run has that of the other.
+    """
+    from replayt_cli.errors import NotFoundError, UsageError
+    from replayt_cli.execution import Execution, llm_factory
+    from replayt_cli.inputs import check_timeout, read_changes, read_log_mode, read_tags
+    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.target import load_target
+    from replayt_core import DefinitionError, LogMode, Runner, RunResult, check_run_id
+    from replayt_core.ports import UUIDv7Source
+
+    choice = choose_store(log_dir, store_url)
+    check_timeout(timeout)
+    given_changes, given_tags = read_changes(changes), read_tags(tags)
+    mode = read_log_mode(log_mode)
+    if not at:
+        raise UsageError("--at is empty: give a seq, a state, or STATE:VISIT")
+    if new_run_id is not None:
+        check_run_id(new_run_id)
+    workflow = load_target(target)
+    workflow.startable()
+    store = choice.open()
+    parent = find_run(store, run_id)
+    execution = Execution(
+        target=target,
+        run_id=new_run_id or UUIDv7Source().new_run_id(),
+        store=store,
+        choice=choice,
+        dry_run=dry_run,
+        parent=parent,
+        timeout=timeout,
+    )
+    runner = Runner(
+        workflow,
+        execution.guarded_store(),
+        log_mode=mode or _mode_of(store, parent) or LogMode.redacted,
+        llm_settings=llm_factory(dry_run=dry_run),
+        max_steps=max_steps,
+        timeout_seconds=timeout,
+        clock=execution.end.clock(),
+    )
+
+    def execute() -> RunResult:
+        try:
+            return runner.fork(
+                parent,
+                int(at) if at.isdecimal() else at,
+                changes=given_changes,
+                new_run_id=execution.run_id,
+                tags=given_tags,
+            )
+        except DefinitionError as error:
+            # The workflow was checked above: what is wrong is the place.
+            raise NotFoundError(f"--at {at!r:.60}: {error}") from None
+
+    return execution.finish(execute, output)
+
+
+def _mode_of(store: EventStore, run_id: str) -> str | None:
+    """The log mode of a run: a fork of a private run is no less private."""
+    from replayt_core import summarize
+
+    started = next(iter(store.read(run_id)))
+    return summarize(run_id, [started]).log_mode
