@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from replayt_core import (
+    DamagedLogError,
     Event,
     LLMError,
     LogMode,
@@ -231,3 +233,28 @@ def test_changes_that_are_no_difference_are_notes(store: MemoryStore) -> None:
 def test_no_events_are_nothing_to_verify() -> None:
     with pytest.raises(RunNotFoundError):
         verify(make(), [])
+
+
+def test_damage_at_the_very_beginning_is_reported_and_not_raised() -> None:
+    def damaged() -> Iterator[Event]:
+        raise DamagedLogError("line 1 is not JSON", run_id=RUN)
+        yield
+
+    found = verify(None, damaged())
+    assert (found.ok, found.run_id, found.damage) == (False, RUN, "line 1 is not JSON")
+
+
+def test_an_unchained_log_is_checked_and_not_executed() -> None:
+    """DESIGN 3: logs of replayt 0.1 to 0.4 lack what re-execution takes."""
+    lines = [
+        b'{"ts":"2025-01-01T00:00:00Z","run_id":"r1","seq":%d,"type":"%s","payload":%s}' % row
+        for row in (
+            (1, b"run_started", b'{"workflow_name":"judged","workflow_version":"1"}'),
+            (2, b"state_entered", b'{"state":"judge"}'),
+            (3, b"state_exited", b'{"state":"judge","next_state":null}'),
+            (4, b"run_completed", b'{"status":"completed"}'),
+        )
+    ]
+    found = verify(make(), [decode(line) for line in lines], tools=[look_up])
+    assert found.ok
+    assert (found.executed, found.attempts, found.unchained) == (False, 0, (1, 2, 3, 4))

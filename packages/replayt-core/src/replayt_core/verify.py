@@ -14,7 +14,7 @@ from typing import Any
 
 from replayt_core._fold import RunState, apply, new_state
 from replayt_core._reexecution import Difference, Reexecution
-from replayt_core.chain import ChainReader, line_hash
+from replayt_core.chain import ChainReader, line_hash, starts_chain
 from replayt_core.errors import DamagedLogError, RunNotFoundError
 from replayt_core.events import Event
 from replayt_core.tools import make_tool
@@ -68,23 +68,21 @@ def verify(
 ) -> Verification:
     """Check one run's events: the chain, the numbering, the legality of every move.
 
-    With a workflow its handlers are executed again against the log, to the first difference;
-    `tools` are those the runner was given. Nothing is written, no network is used, and memory
-    does not grow with the log. Raises `RunNotFoundError` when there are no events.
+    With a workflow its handlers are executed again against the log, to the first difference; logs
+    of replayt 0.1 to 0.4 are not, since they lack what it takes. `tools` are those the runner was
+    given. Nothing is written, no network is used, and memory does not grow with the log. Raises
+    `RunNotFoundError` when there are no events.
     """
-    stream = _batches(events)
+    check: _Check | None = None
+    again: Reexecution | None = None
     damage: str | None = None
     try:
-        first = next(stream)
-    except StopIteration:
-        raise RunNotFoundError("there are no events to verify") from None
-    run_id = first[0].run_id
-    check = _Check(run_id, head)
-    again = None
-    if workflow is not None:
-        again = Reexecution(workflow, check.state, [make_tool(function) for function in tools])
-    try:
-        for batch in _chain([first], stream):
+        for batch in _batches(events):
+            if check is None:
+                check = _Check(batch[0].run_id, head)
+                if workflow is not None and starts_chain(batch[0]):
+                    made = [make_tool(function) for function in tools]
+                    again = Reexecution(workflow, check.state, made)
             check.read(batch)
             if again is not None:
                 again.take(batch)
@@ -92,11 +90,14 @@ def verify(
                 apply(check.state, event)
     except DamagedLogError as error:
         damage = str(error)
+        check = check or _Check(error.run_id, head)
+    if check is None:
+        raise RunNotFoundError("there are no events to verify")
     if again is not None:
         again.finish()
     state = check.state
     return Verification(
-        run_id=run_id,
+        run_id=state.run_id,
         events=check.events,
         head=state.head,
         head_found=None if head is None else check.head_found,
@@ -104,7 +105,7 @@ def verify(
         unchained=tuple(check.unchained),
         damage=damage,
         illegal=tuple(state.problems),
-        executed=again is not None and state.chained,
+        executed=again is not None,
         attempts=again.attempts if again else 0,
         served_calls=again.served if again else 0,
         difference=again.difference if again else None,
@@ -142,8 +143,3 @@ def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
         if not event.more:
             yield batch
             batch = []
-
-
-def _chain(first: Iterable[list[Event]], rest: Iterator[list[Event]]) -> Iterator[list[Event]]:
-    yield from first
-    yield from rest

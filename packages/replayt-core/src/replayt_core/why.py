@@ -15,6 +15,8 @@ from replayt_core._fold import RunState, apply, new_state
 from replayt_core._journal import RecordedCall, recorded_calls
 from replayt_core.events import Event, Payload
 
+__all__ = ["Branch", "Cause", "why"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
