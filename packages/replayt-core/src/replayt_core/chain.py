@@ -63,7 +63,8 @@ def seal(
             b"" if offset == last else b',"more":true',
         )
         events.append(Event(run_id, seq, ts, kind, kept, line, head, offset != last))
-        head = line_hash(line)
+        if offset != last:  # the last one's hash is made when a line follows it
+            head = line_hash(line)
     return events
 
 
