@@ -27,7 +27,7 @@ from replayt_core import (
     verify,
 )
 from replayt_core.chain import decode
-from replayt_core.testing import MockLLMClient
+from replayt_core.testing import FrozenClock, MockLLMClient
 from tests.core.helpers import RUN
 
 
@@ -258,3 +258,87 @@ def test_an_unchained_log_is_checked_and_not_executed() -> None:
     found = verify(make(), [decode(line) for line in lines], tools=[look_up])
     assert found.ok
     assert (found.executed, found.attempts, found.unchained) == (False, 0, (1, 2, 3, 4))
+
+
+def _again(clock: FrozenClock, steps: int = 1_000) -> tuple[Workflow, MemoryStore, Runner]:
+    wf = Workflow("again")
+    wf.set_initial("a")
+
+    @wf.step("a", to=["b"], retries=RetryPolicy(max_attempts=2, backoff_seconds=5))
+    def a(ctx: RunContext) -> str:
+        if ctx.attempt == 1:
+            raise ValueError("once")
+        return "b"
+
+    @wf.step("b", to=["c"])
+    def b(ctx: RunContext) -> str:
+        return "c"
+
+    @wf.step("c")
+    def c(ctx: RunContext) -> None:
+        return None
+
+    store = MemoryStore()
+    return wf, store, Runner(wf, store, clock=clock, max_steps=steps)
+
+
+def test_a_run_interrupted_in_a_wait_and_resumed_verifies() -> None:
+    class Ends(FrozenClock):
+        def sleep(self, seconds: float) -> None:
+            raise KeyboardInterrupt
+
+    wf, store, runner = _again(Ends())
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(run_id=RUN)
+    assert Runner(wf, store, clock=FrozenClock()).resume(RUN).status == "completed"
+    assert verify(wf, store.read(RUN)).difference is None
+
+
+def test_a_run_ended_by_the_loop_guard_and_tried_again_verifies() -> None:
+    wf, store, runner = _again(FrozenClock(), steps=2)
+    assert (runner.run(run_id=RUN).error or {})["type"] == "MaxStepsError"
+    assert Runner(wf, store).resume(RUN, retry_failed=True).status == "completed"
+    found = verify(wf, store.read(RUN))
+    assert (found.difference, found.attempts) == (None, 4)
+
+
+def test_how_long_a_handler_takes_to_verify_is_no_difference() -> None:
+    """DESIGN 5: times are not compared."""
+    wf, store = Workflow("quick"), MemoryStore()
+    wf.set_initial("a")
+
+    @wf.step("a", timeout=1e-9)
+    def a(ctx: RunContext) -> None:
+        return None
+
+    assert Runner(wf, store, clock=FrozenClock()).run(run_id=RUN).status == "completed"
+    assert verify(wf, store.read(RUN)).difference is None
+
+
+def _noting(*, call: bool, note: str, fail: bool = True) -> Workflow:
+    wf = Workflow("noting")
+    wf.set_initial("a")
+
+    @wf.step("a")
+    def a(ctx: RunContext) -> None:
+        if call:
+            ctx.tools.call("look_up", {"name": "x"})
+        ctx.note("kind", note)
+        if fail:
+            raise ValueError("wrong")
+
+    return wf
+
+
+@pytest.mark.parametrize("changed", [{"call": False}, {"note": "other"}])
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_dropped_calls_and_changed_notes_are_found_in_failed_and_cut_attempts(
+    changed: dict[str, Any], cut_short: bool
+) -> None:
+    same: dict[str, Any] = {"call": True, "note": "this"}
+    store = MemoryStore()
+    Runner(_noting(**same), store, tools=[look_up]).run(run_id=RUN)
+    events = [e for e in store.read(RUN) if not cut_short or e.seq <= 5]
+    assert verify(_noting(**same), events, tools=[look_up]).ok
+    found = verify(_noting(**{**same, **changed}), events, tools=[look_up])
+    assert found.difference is not None

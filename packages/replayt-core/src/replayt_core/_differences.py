@@ -74,7 +74,8 @@ def _compare_deltas(seq: int, then: Payload, now: Payload) -> Found | None:
     for key in [*set_then, *(key for key in set_now if key not in set_then)]:
         left = _short(set_then[key]) if key in set_then else "not written"
         right = _short(set_now[key]) if key in set_now else "not written"
-        if key not in set_then or key not in set_now or set_then[key] != set_now[key]:
+        both = key in set_then and key in set_now
+        if not both or to_json(set_then[key]) != to_json(set_now[key]):
             return seq, f"the context key {key!r}", left, right
     if sorted(then.get("unset", ())) != sorted(now.get("unset", ())):
         return seq, "the removed keys", _short(then.get("unset")), _short(now.get("unset"))

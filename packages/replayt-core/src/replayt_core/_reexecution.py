@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any
 
 from replayt_core._attempt import Attempt, Services
@@ -19,6 +20,7 @@ from replayt_core._journal import Journal
 from replayt_core._llm_source import LLMSource
 from replayt_core._log_writer import LogWriter
 from replayt_core._machine import record
+from replayt_core._moves import MOVES, Phase
 from replayt_core._outcome import Outcome, OutcomeUnknown
 from replayt_core._recovery import workflow_changes
 from replayt_core._session import Session
@@ -109,7 +111,7 @@ class Reexecution:
             self._check_route(events)
         if events[0].type == "run_started":
             self._look_at_workflow(events[0])
-        self._open = _opens(events)
+        self._open = _opens(events, self._state.phase)
 
     def finish(self) -> None:
         """The log has ended; an invocation that is open was cut short."""
@@ -196,6 +198,8 @@ class Reexecution:
             value, raised = ended.value, ended.error
         try:
             if raised is not None:
+                if isinstance(raised, Exception):
+                    attempt.journal.require_all_served()
                 return attempt, session.raised(attempt, raised)
             return attempt, session.returned(attempt, value, 0.0)
         except (_BeyondLog, DeterminismError) as error:
@@ -204,7 +208,9 @@ class Reexecution:
     def _open_attempt(self, session: Session) -> Attempt:
         services = session.services
         journal = Journal(services.writer, list(self._state.effects), following=True)
-        return Attempt(services, journal)
+        attempt = Attempt(services, journal)
+        attempt.deadline = None  # how long things take here says nothing of the run
+        return attempt
 
     def _judge(
         self,
@@ -226,8 +232,8 @@ class Reexecution:
             return
         divergence = journal.divergence
         if divergence is not None:
-            if cut_short and journal.mismatch is None:
-                return
+            if cut_short and journal.mismatch is None and iscoroutinefunction(step.handler):
+                return  # its tasks may wait for what the cut has taken away
             place = error_location(divergence) or _place(step)
             details = prompt_differences(*journal.mismatch) if journal.mismatch else ()
             self.difference = self._differs(
@@ -288,21 +294,20 @@ class Reexecution:
         )
 
 
-def _opens(events: Sequence[Event]) -> bool:
+def _opens(events: Sequence[Event], before: Phase) -> bool:
     """Whether an attempt is open for a handler after this batch."""
     last = events[-1].type
     if last in ("state_entered", "approval_applied"):
         return True
-    return last == "run_resumed" and events[-1].payload.get("reason") != "failed"
+    # A run taken up between two attempts, or two states, has no attempt open.
+    return last == "run_resumed" and MOVES[before].get(last) == "executing"
 
 
 def _timed_out(end: Sequence[Event]) -> bool:
     """A timeout strikes anywhere, so the attempt is followed only as far as its calls go."""
-    for event in end:
-        error = event.payload.get("error")
-        if isinstance(error, dict) and error.get("type") == "StepTimeout":
-            return True
-    return False
+    # A handler that raised an error of that name itself has a `step_error` before.
+    error = end[0].payload.get("error") if end and end[0].type == "run_failed" else None
+    return isinstance(error, dict) and error.get("type") == "StepTimeout"
 
 
 def _place(step: Step) -> str | None:

@@ -18,7 +18,9 @@ _CAUSES = {
     errno.EMFILE: "too many open files: close some, or raise the limit",
 }
 if hasattr(errno, "EDQUOT"):
-    _CAUSES[errno.EDQUOT] = "the disk quota is used up: free some space, then resume the run if it had begun"
+    _CAUSES[errno.EDQUOT] = (
+        "the disk quota is used up: free some space, then resume the run if it had begun"
+    )
 
 
 def cause(error: OSError) -> str:
