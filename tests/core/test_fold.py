@@ -178,7 +178,7 @@ def test_every_prefix_folds_and_its_summary_is_that_of_the_whole_fold() -> None:
 
 
 NOT_SHOWN = {
-    "run_started": {"initial_state"},
+    "run_started": {"initial_state", "pinned_from"},
     "run_resumed": {"from_seq", "overrides"},
     "state_exited": {"state", "next_state", "elapsed_ms"},
     "transition": {"from_state", "reason", "because"},

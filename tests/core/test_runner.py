@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -429,3 +430,21 @@ def test_an_end_between_two_handlers_is_written_down_with_its_signal() -> None:
     assert log(store)[-1].payload == {"state": "a", "reason": "Terminated", "signal": "SIGTERM"}
     result = Runner(wf, store, clock=FrozenClock()).resume(RUN)
     assert result.status == "failed"
+
+
+def test_ctrl_c_inside_an_append_stays_ctrl_c() -> None:
+    """R-15: the caller gets what ended the process, not an error of the store."""
+
+    class Interrupting(MemoryStore):
+        def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
+            if events[0].type == "step_note":
+                raise KeyboardInterrupt
+            super().append(run_id, events, after=after)
+
+    def handler(ctx: RunContext) -> None:
+        ctx.note("here")
+
+    store = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        Runner(one_step(handler), store).run(run_id=RUN)
+    assert log(store)[-1].type == "state_entered"

@@ -8,7 +8,7 @@ from datetime import timezone
 
 from replayt_core._fold import RunState, apply
 from replayt_core.chain import seal
-from replayt_core.errors import ConflictError, StoreError
+from replayt_core.errors import StoreError
 from replayt_core.events import Draft, Event
 from replayt_core.ports.store import EventStore, LocksRuns, RepairsRuns, TornTail
 from replayt_core.ports.system import Clock
@@ -62,17 +62,14 @@ class LogWriter:
         )
         try:
             self._store.append(state.run_id, events, after=after)
-        except ConflictError as error:
-            # Whoever wrote in between owns the run now: this process must not act on it again.
-            self.failure = error
-            raise
+            for event in events:
+                apply(state, event)
         except BaseException as error:
-            self.failure = (
-                error
-                if isinstance(error, StoreError)
-                else StoreError(f"the log of run {state.run_id} may lack its last events: {error}")
-            )
+            # After a conflict somebody else owns the run; after anything else nobody knows how
+            # the log ends, or the state lags behind it. Either way this process is done with it.
+            self.failure = error
+            if isinstance(error, Exception) and not isinstance(error, StoreError):
+                text = f"the log of run {state.run_id} may lack its last events: {error}"
+                self.failure = StoreError(text)
             raise
-        for event in events:
-            apply(state, event)
         return events

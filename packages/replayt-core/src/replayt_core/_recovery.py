@@ -94,7 +94,7 @@ def _plan(workflow: Workflow, state: RunState, options: ResumeOptions) -> Resume
         reason="interrupted",
         overrides=overrides,
         restart=restart,
-        give_up=state.recoveries >= MAX_RECOVERIES,
+        give_up=state.recoveries >= MAX_RECOVERIES and not options.restart_state,
     )
 
 

@@ -69,6 +69,12 @@ class ForkedFrom(TypedDict):
     hash: str
 
 
+class PinnedFrom(TypedDict):
+    """The original of a redacted copy: the hash of its last line."""
+
+    head: str
+
+
 class RunStarted(TypedDict):
     """The first event of a run."""
 
@@ -83,6 +89,7 @@ class RunStarted(TypedDict):
     log_mode: str
     context: NotRequired[dict[str, JsonValue]]
     forked_from: NotRequired[ForkedFrom]
+    pinned_from: NotRequired[PinnedFrom]
 
 
 class RunResumed(TypedDict):

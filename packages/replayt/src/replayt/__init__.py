@@ -3,6 +3,8 @@
 Workflows and runs stand here; `replayt.aio`, `replayt.llm`, `replayt.persistence`,
 `replayt.testing` and `replayt.tools` hold the rest. Each name is the very object of the package
 that defines it.
+
+PYTEST_DONT_REWRITE: a program may import replayt before it starts pytest, which would warn.
 """
 
 from replayt_core import (

@@ -1,0 +1,204 @@
+"""The pytest plugin, in a pytest of its own: pinned runs as tests."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from replayt import LogMode, Runner
+from replayt.persistence import JSONLStore
+from replayt.testing import MockLLMClient
+
+FLOW = """
+from pydantic import BaseModel
+from replayt import Workflow, tool
+
+wf = Workflow("sorts")
+wf.set_initial("read")
+
+
+class Label(BaseModel):
+    label: str
+
+
+@tool
+def shout(text: str) -> str:
+    return text.upper()
+
+
+@wf.step("read", to=["done"])
+def read(ctx):
+    prompt = "Choose a label.\\nOne word."
+    answer = ctx.llm.parse(Label, messages=[{"role": "user", "content": prompt}])
+    ctx.set("label", ctx.tools.call("shout", {"text": answer.label}))
+    return "done"
+
+
+@wf.step("done")
+def done(ctx):
+    return None
+"""
+TEST = """
+import flow
+
+
+def test_pinned(replay_run):
+    found = replay_run(flow.wf, "NAME", tools=[flow.shout])
+    assert (found.ok, found.attempts, found.served_calls) == (True, 2, 2)
+"""
+FIXTURES = """
+from replayt import MemoryStore
+from replayt.testing import MockLLMClient, run_with_mock
+import flow
+
+
+def test_fixtures(mock_llm, run_store):
+    assert type(mock_llm) is MockLLMClient
+    assert type(run_store) is MemoryStore
+    mock_llm.enqueue('{"label": "bug"}')
+    done = run_with_mock(flow.wf, run_store, mock_llm, tools=[flow.shout])
+    assert done.context["label"] == "BUG"
+
+
+def test_fixtures_are_new_each_time(mock_llm, run_store):
+    assert not mock_llm.requests
+    assert not list(run_store.run_ids())
+"""
+STRICT = """
+[pytest]
+addopts = --strict-config --strict-markers -p no:cacheprovider -p no:randomly
+filterwarnings = error
+pythonpath = .
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a workflow, a pinned run of it, and its test."""
+    (tmp_path / "pytest.ini").write_text(STRICT, encoding="utf-8")
+    (tmp_path / "flow.py").write_text(FLOW, encoding="utf-8")
+    write_test(tmp_path, "sorted-1")
+    monkeypatch.chdir(tmp_path)
+    record(tmp_path / "tests" / "runs", "sorted-1")
+    return tmp_path
+
+
+def write_test(project: Path, name: str) -> None:
+    (project / "tests").mkdir(exist_ok=True)
+    path = project / "tests" / "test_flow.py"
+    path.write_text(TEST.replace("NAME", name), encoding="utf-8")
+
+
+def record(directory: Path, run_id: str) -> None:
+    names: dict[str, object] = {"__name__": "recorded_flow"}
+    exec(compile(FLOW, "flow.py", "exec"), names)  # noqa: S102
+    mock = MockLLMClient().enqueue('{"label": "bug"}')
+    runner = Runner(
+        names["wf"],  # type: ignore[arg-type]
+        JSONLStore(directory),
+        llm_client=mock,
+        tools=[names["shout"]],  # type: ignore[list-item]
+        log_mode=LogMode.full,
+    )
+    assert runner.run(run_id=run_id).status == "completed"
+
+
+def run_pytest(
+    project: Path, *words: str, start: tuple[str, ...] = ("-m", "pytest")
+) -> tuple[int, str]:
+    env = {name: text for name, text in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, *start, *words],
+        cwd=project,
+        env={**env, "PYTHONUTF8": "1", "COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_pinned_run_passes_in_a_strict_session(project: Path) -> None:
+    code, out = run_pytest(project)
+    assert code == 0, out
+    write_test(project, "sorted")  # the only run whose id starts so
+    code, out = run_pytest(project)
+    assert code == 0, out
+
+
+def test_the_plugin_breaks_no_strict_session(project: Path) -> None:
+    """Also where warnings are errors from the start, or replayt is imported before pytest."""
+    (project / "tests" / "test_flow.py").write_text("def test_it(): pass", encoding="utf-8")
+    program = "import replayt, pytest, sys; sys.exit(pytest.main(sys.argv[1:]))"
+    for start in (("-W", "error", "-m", "pytest"), ("-W", "error", "-c", program)):
+        code, out = run_pytest(project, start=start)
+        assert code == 0, out
+
+
+def test_the_plugin_itself_imports_nothing_but_pytest() -> None:
+    """What the fixtures need is imported by the fixtures."""
+    spec = importlib.util.find_spec("replayt.pytest_plugin")
+    assert spec is not None
+    assert spec.origin is not None
+    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    names = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
+    taken = {node.module for node in body if isinstance(node, ast.ImportFrom)}
+    assert names | taken == {"__future__", "collections.abc", "pathlib", "pytest", "typing"}
+
+
+def test_a_changed_prompt_fails_with_the_difference(project: Path) -> None:
+    (project / "flow.py").write_text(FLOW.replace("One word", "Two words"), encoding="utf-8")
+    code, out = run_pytest(project)
+    assert code == 1
+    events = JSONLStore("tests/runs").read("sorted-1")
+    seq = next(event.seq for event in events if event.type == "llm_request")
+    lines = FLOW.splitlines()
+    line = 1 + next(at for at, text in enumerate(lines) if "ctx.llm.parse" in text)
+    assert f"at        seq {seq}, state 'read', flow.py:{line}" in out
+    assert "-One word." in out
+    assert "+Two words." in out
+    assert "recorded  " in out
+    assert "now       " in out
+    assert "Traceback" not in out
+
+
+def test_what_is_not_pinned_fails_clearly(project: Path) -> None:
+    write_test(project, "nosuch")
+    code, out = run_pytest(project)
+    assert code == 1
+    assert "no pinned run 'nosuch' in " in out
+    assert "(there: sorted-1)" in out
+    assert "replayt pin RUN_ID --out" in out
+    record(project / "tests" / "runs", "sorted-2")
+    write_test(project, "sorted")
+    code, out = run_pytest(project)
+    assert code == 1
+    assert "'sorted' fits 2 pinned runs: sorted-1, sorted-2" in out
+
+
+def test_a_damaged_pinned_run_fails(project: Path) -> None:
+    path = project / "tests" / "runs" / "sorted-1.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"BUG"', b'"bug"', 1))
+    code, out = run_pytest(project)
+    assert code == 1
+    assert "damaged" in out
+
+
+def test_the_setting_names_the_directory(project: Path) -> None:
+    (project / "tests" / "runs").rename(project / "kept runs")
+    (project / "pytest.ini").write_text(STRICT + "replayt_runs = kept runs\n", encoding="utf-8")
+    code, out = run_pytest(project, "tests/test_flow.py")
+    assert code == 0, out
+
+
+def test_the_fakes_are_fixtures(project: Path) -> None:
+    (project / "tests" / "test_flow.py").write_text(FIXTURES, encoding="utf-8")
+    code, out = run_pytest(project)
+    assert code == 0, out
