@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from replayt_cli.scaffold import TEMPLATES
-from tests.cli.helpers import Shell, one_line
+from tests.cli.helpers import Shell, environment, one_line
 
 
 def test_init_writes_two_files_and_a_second_one_leaves_them_alone(shell: Shell) -> None:
@@ -123,3 +125,26 @@ def test_doctor_asks_nobody_offline(shell: Shell) -> None:
     """SC-176."""
     document = shell.process("doctor", "-o", "json", REPLAYT_PROVIDER="offline").json
     assert document["provider_connectivity"] == "skipped"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
+def test_init_on_a_full_disk_leaves_nothing_half_written(shell: Shell) -> None:
+    """R5: and the next try is not refused because of what this one left."""
+    import resource
+
+    ended = subprocess.run(
+        [sys.executable, "-B", "-m", "replayt_cli", "init", "--path", "new"],
+        cwd=shell.directory,
+        env=environment(),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (74, "")
+    assert "cannot write" in ended.stderr
+    assert list((shell.directory / "new").iterdir()) == []
+    assert shell.call("init", "--path", "new").code == 0
+    names = sorted(path.name for path in (shell.directory / "new").iterdir())
+    assert names == [".env.example", "workflow.py"]

@@ -224,7 +224,7 @@ def test_restart_state_is_the_way_out_after_the_code_was_mended(shell: Shell) ->
     assert shell.process("run", "flow.py", "--run-id", "a").code == 9
     shell.write("flow.py", CRASHES_AFTER_A_CALL.replace('"number": 1', '"number": 2'))
     ended = shell.call("resume", "flow.py", "a")
-    assert ended.code == 1
+    assert ended.code == 75
     assert "call 1 is not the recorded one" in one_line(ended)
     assert (shell.directory / "effects").read_text() == "1 "
     ended = shell.call("resume", "flow.py", "a", "--restart-state")
@@ -294,3 +294,72 @@ def test_of_two_processes_that_approve_and_resume_one_wins(shell: Shell, trial: 
     kinds = [event["type"] for event in shell.events("a")]
     assert kinds.count("approval_resolved") == kinds.count("run_resumed") == 1
     assert shell.call("verify", "a").code == 0
+
+
+NOT_KEPT = """
+from replayt_core import Workflow
+
+wf = Workflow("stuck")
+wf.set_initial("only")
+
+
+@wf.step("only")
+def only(ctx):
+    @ctx.tools.register
+    def look_up() -> int:
+        with open("effects", "a") as file:
+            file.write("x")
+        return 1
+
+    ctx.tools.call("look_up")
+    ctx.llm.complete_text(messages=[{"role": "user", "content": "write"}])
+    if not ctx.is_approved("mail"):
+        ctx.request_approval("mail", summary="Send it?")
+"""
+
+
+@pytest.mark.parametrize("flow", ["sync", "async"])
+def test_no_answer_is_spent_on_a_resume_that_would_be_refused(shell: Shell, flow: str) -> None:
+    """SC-90, R5: the reply was not kept, so the step could only go on by calling its tool again."""
+    text = NOT_KEPT
+    if flow == "async":
+        text = text.replace("def only", "async def only").replace(
+            "    ctx.tools.call", "    await ctx.tools.call"
+        )
+        text = text.replace("    ctx.llm", "    await ctx.llm")
+    shell.write("flow.py", text)
+    assert shell.call("run", "flow.py", "--run-id", "a", "--dry-run").code == 2
+    before = shell.log("a").read_bytes()
+    words = ("resume", "flow.py", "a", "--approval", "mail", "--dry-run")
+    for _ in range(2):
+        ended = shell.call(*words)
+        assert ended.code == 75
+        assert "--restart-state" in one_line(ended)
+        assert shell.log("a").read_bytes() == before
+    assert shell.call(*words, "--restart-state").code == 0
+    assert (shell.directory / "effects").read_text() == "xx"
+
+
+def test_an_ignored_answer_is_said_to_be_ignored(shell: Shell) -> None:
+    from replayt_core import fold
+    from replayt_core.chain import seal
+    from replayt_core.events import Draft
+    from replayt_store import JSONLStore
+
+    paused(shell)
+    store = JSONLStore(shell.directory / ".replayt/runs")
+    state = fold("a", store.read("a"))
+    request = state.open_approvals()[0]
+    answer = {
+        "approval_id": "publish",
+        "request_seq": request.request_seq,
+        "digest": request.digest,
+        "approved": "true",
+    }
+    draft = Draft("approval_resolved", answer)
+    ts = state.summary.last_ts or ""
+    events = seal("a", [draft], after=state.last_seq, head=state.head, ts=ts)
+    store.append("a", events, after=state.last_seq)
+    ended = shell.call("resume", "flow.py", "a")
+    assert ended.code == 2
+    assert f"the answer at seq {events[0].seq} is ignored" in ended.err

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 
@@ -304,3 +305,18 @@ def test_escape_keeps_what_people_write_and_shows_what_they_cannot_see() -> None
         r"\x1b\x9b\u202e\u200b\ud800\U000e0041\x0a"
     )
     assert one_line(" a\n  b\r\n\x85c ") == "a b c"
+
+
+def test_a_damaged_run_stands_where_it_was_written_and_the_rest_is_counted(shell: Shell) -> None:
+    shell.write("flow.py", HELLO)
+    for run_id in ("a", "b", "c"):
+        assert shell.call("run", "flow.py", "--run-id", run_id).code == 0
+    for run_id in ("a", "c"):
+        shell.log(run_id).write_text("no line\n")
+    os.utime(shell.log("a"), (0, 0))
+    listed = shell.call("runs", "--limit", "1", "-o", "json").json
+    assert [run["run_id"] for run in listed["runs"]] == ["c"]
+    assert (listed["not_looked_at"], listed["of_them_damaged"]) == (2, 1)
+    assert "2 older not shown, 1 damaged; --limit N" in shell.call("runs", "--limit", "1").out
+    assert "older" not in shell.call("runs").out
+    assert "(no workflow is recorded)" in shell.call("inspect", "a").out

@@ -199,3 +199,80 @@ def test_an_ignored_signal_stays_ignored(shell: Shell) -> None:
             assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+SWALLOWS = """
+import signal
+from replayt_core import Workflow
+
+wf = Workflow("swallows")
+wf.set_initial("first")
+
+
+@wf.step("first", to=["second"])
+def first(ctx):
+    try:
+        signal.raise_signal(ctx.get("signum"))
+    except:
+        NOTE
+    return "second"
+
+
+@wf.step("second")
+def second(ctx):
+    open("went_on", "w").close()
+"""
+
+ASYNC_SWALLOWS = SWALLOWS.replace("def first", "async def first")
+
+
+@pytest.mark.parametrize("note", ["pass", "ctx.note('caught')", "raise ValueError"])
+@pytest.mark.parametrize("flow", [SWALLOWS, ASYNC_SWALLOWS], ids=["sync", "async"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_no_run_goes_on_after_a_signal_that_its_handler_swallows(
+    shell: Shell, name: str, flow: str, note: str
+) -> None:
+    signum = getattr(signal, name)
+    shell.write("flow.py", flow.replace("NOTE", note))
+    words = ("run", "flow.py", "--run-id", "a", "--input", f"signum={int(signum)}")
+    ended = shell.call(*words)
+    assert ended.code == 128 + signum
+    assert "to go on: replayt resume flow.py a" in ended.err
+    last = shell.events("a")[-1]
+    assert (last["type"], last["payload"]["signal"]) == ("run_interrupted", name)
+    assert not (shell.directory / "went_on").exists()
+    assert shell.call("verify", "a").code == 0
+
+
+WAITS_ASYNC = """
+import asyncio
+import sys
+from replayt_core import Workflow
+
+wf = Workflow("waits")
+wf.set_initial("only")
+
+
+@wf.step("only")
+async def only(ctx):
+    print("inside", file=sys.stderr, flush=True)
+    await asyncio.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_ends_an_async_run_that_waits(shell: Shell, name: str) -> None:
+    signum = getattr(signal, name)
+    shell.write("flow.py", WAITS_ASYNC)
+    with shell.start("run", "flow.py", "--run-id", "a") as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "inside\n"
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (128 + signum, "")
+    assert "Traceback" not in err
+    last = shell.events("a")[-1]
+    assert (last["type"], last["payload"]["signal"]) == ("run_interrupted", name)
+    assert shell.call("verify", "a").code == 0
+    shell.write("flow.py", WAITS_ASYNC.replace("await asyncio.Event().wait()", "pass"))
+    assert shell.call("resume", "flow.py", "a").code == 0

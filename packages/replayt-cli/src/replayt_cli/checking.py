@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from replayt_cli import exit_codes
+from replayt_cli.streams import kept_for_results
 from replayt_core import (
     DamagedLogError,
     RunNotFoundError,
@@ -103,7 +102,7 @@ def check_run(
     summary, verification, problem = RunSummary(run_id), None, None
     try:
         summary = _beginning(store, run_id)
-        with redirect_stdout(sys.stderr):
+        with kept_for_results():
             verification = verify(workflow, store.read(run_id), head=head)
     except DamagedLogError as error:
         problem = str(error)

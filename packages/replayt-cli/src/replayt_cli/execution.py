@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replayt_cli import exit_codes
 from replayt_cli.errors import Terminated
 from replayt_cli.options import Output
 from replayt_cli.render.json import print_json
 from replayt_cli.render.outcome import print_outcome
-from replayt_cli.render.text import complain
+from replayt_cli.render.text import complain, warn
 from replayt_cli.signals import OrderlyEnd
 from replayt_cli.stores import StoreChoice, command_line
-from replayt_core import RunResult
+from replayt_cli.streams import kept_for_results
+from replayt_core import LogMode, Runner, RunResult, Workflow, fold
 from replayt_core.ports import EventStore, HoldsSecrets, LLMClient, LLMClientFactory
+
+if TYPE_CHECKING:
+    from replayt_cli.awaited import AwaitedRunner
 
 
 def llm_factory(*, dry_run: bool) -> LLMClientFactory:
@@ -69,6 +73,24 @@ class Execution:
         """The store for the runner: no signal cuts its appends short."""
         return self.end.guard(self.store)
 
+    def runner(
+        self, workflow: Workflow, *, log_mode: LogMode | str = LogMode.redacted, max_steps: int
+    ) -> Runner | AwaitedRunner:
+        """What executes the run: in an event loop, where a step is `async def`."""
+        settings: dict[str, Any] = {
+            "log_mode": log_mode,
+            "llm_settings": llm_factory(dry_run=self.dry_run),
+            "max_steps": max_steps,
+            "timeout_seconds": self.timeout,
+            "clock": self.end.clock(),
+        }
+        if not any(_is_async(step.handler) for step in workflow.steps.values()):
+            return Runner(workflow, self.guarded_store(), **settings)
+        from replayt_cli.awaited import AwaitedRunner
+        from replayt_core.aio import AsyncRunner
+
+        return AwaitedRunner(AsyncRunner(workflow, self.guarded_store(), **settings), self.end)
+
     def resume_command(self, *options: str) -> str:
         """The command that takes this run up, to be copied into a shell."""
         kept = [*self.choice.flags(), *(["--dry-run"] if self.dry_run else [])]
@@ -77,14 +99,25 @@ class Execution:
     def finish(self, execute: Callable[[], RunResult], output: Output) -> int:
         """Execute, print the outcome, and return the exit code."""
         try:
-            # What handlers print goes to stderr: stdout carries the result alone.
-            with self.end.listening(), self._in_time(), redirect_stdout(sys.stderr):
+            with kept_for_results(), self.end.listening(), self._in_time():
                 result = execute()
         except (KeyboardInterrupt, Terminated):
             if next(iter(self.store.read(self.run_id)), None) is not None:
                 complain(f"interrupted; to go on: {self.resume_command()}")
             raise
+        except SystemExit as error:
+            # Its code means something else than ours.
+            state = fold(self.run_id, self.store.read(self.run_id))
+            if state.phase == "absent":
+                raise
+            complain(
+                f"run {self.run_id}: state {state.state!r} called sys.exit({error.code!r}); "
+                f"to try it again: {self.resume_command()}"
+            )
+            return exit_codes.FAILED
         document = self._document(result)
+        if result.status == "paused":
+            self._warn_of_ignored_answers()
         if output is Output.json:
             print_json(document)
         else:
@@ -100,6 +133,27 @@ class Execution:
         how = f"to try its last state again: {self.resume_command('--retry-failed')}"
         return Watchdog(self.store, self.run_id, self.timeout).watching(how)
 
+    def _warn_of_ignored_answers(self) -> None:
+        """Say why a run still waits although somebody has written an answer into its log."""
+        state = fold(self.run_id, self.store.read(self.run_id))
+        asked = (state.pause.request_seq if state.pause is not None else None) or 0
+        for seq, problem in state.ignored_resolutions.items():
+            if seq > asked:
+                warn(f"the answer at seq {seq} is ignored: {problem}")
+
+    def _unsent_calls(self, result: RunResult) -> int:
+        """How many model calls never left, since there was no usable client for them."""
+        if not result.summary.llm_failures:
+            return 0
+        errors = [
+            event.payload.get("error")
+            for event in self.store.read(self.run_id)
+            if event.type == "llm_response"
+        ]
+        return sum(
+            isinstance(error, dict) and error.get("kind") == "not_configured" for error in errors
+        )
+
     def _document(self, result: RunResult) -> dict[str, Any]:
         summary = result.summary
         document: dict[str, Any] = {
@@ -111,6 +165,7 @@ class Execution:
             "waiting": [approval.approval_id for approval in result.waiting],
             "waiting_call": result.waiting_call,
             "llm_calls": summary.llm_calls,
+            "llm_calls_unsent": self._unsent_calls(result),
             "tool_calls": summary.tool_calls,
             "served_calls": result.served_calls,
             "total_tokens": summary.total_tokens,
@@ -124,3 +179,9 @@ class Execution:
             started = next(iter(self.store.read(result.run_id)))
             document["forked_from"] = started.payload.get("forked_from")
         return document
+
+
+def _is_async(handler: Callable[..., object]) -> bool:
+    """Whether calling it makes a coroutine; of an object with `__call__`, that counts."""
+    called = getattr(handler, "__call__", None)  # noqa: B004
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called)

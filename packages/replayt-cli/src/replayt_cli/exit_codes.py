@@ -35,6 +35,7 @@ _BY_ERROR = {
     "RunLockedError": REFUSED,
     "ConflictError": REFUSED,
     "RefusedError": REFUSED,
+    "DeterminismError": REFUSED,
     "StoreError": CANNOT_WRITE,
     "OSError": CANNOT_WRITE,
 }

@@ -87,8 +87,14 @@ def parse_json(text: str, where: str) -> Any:
 
 def _text_of(value: str) -> str:
     if value == "-":
-        data = sys.stdin.buffer.read()
         where = "standard input"
+        if sys.stdin is None:
+            raise UsageError(f"--inputs-json -: {where} is closed")
+        try:
+            data = sys.stdin.buffer.read()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(f"--inputs-json: cannot read {where}: {reason}") from None
     elif value.startswith("@"):
         where = value[1:]
         try:

@@ -18,6 +18,7 @@ from replayt_cli.commands import (
     graph,
     init,
     inspect,
+    pin,
     replay,
     resume,
     run,
@@ -28,6 +29,7 @@ from replayt_cli.commands import (
 )
 from replayt_cli.options import Debug
 from replayt_cli.render.text import complain, use_safe_streams
+from replayt_cli.streams import fill_closed_streams
 
 app = typer.Typer(
     name="replayt",
@@ -45,6 +47,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     why.why,
     verify.verify,
     fork.fork,
+    pin.pin,
     runs.runs,
     graph.graph,
     validate.validate,
@@ -86,6 +89,7 @@ def _root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     invocation = Invocation()
+    fill_closed_streams()
     use_safe_streams()
     try:
         code = app(

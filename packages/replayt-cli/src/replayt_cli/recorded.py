@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from replayt_core import (
@@ -65,9 +67,9 @@ def newest_first(store: EventStore) -> list[RunRow]:
     """All runs by the time they started, newest first, from their first lines alone.
 
     The rows are not final: `completed_row` reads the rest of a run. A log that does not even
-    start stands at the end, with its problem.
+    start stands where its file was last written, with its problem; first where there is no file.
     """
-    rows = []
+    rows, times = [], {}
     for run_id in store.run_ids():
         summary, problem = RunSummary(run_id), None
         try:
@@ -82,7 +84,21 @@ def newest_first(store: EventStore) -> list[RunRow]:
             problem = f"cannot be read: {type(error).__name__}: {error}"
         status = DAMAGED if problem else summary.status
         rows.append(RunRow(run_id=run_id, summary=summary, status=status, problem=problem))
-    return sorted(rows, key=lambda row: (row.summary.started_ts or "", row.run_id), reverse=True)
+        times[run_id] = summary.started_ts or _written(store, run_id)
+    return sorted(rows, key=lambda row: (times[row.run_id], row.run_id), reverse=True)
+
+
+def _written(store: EventStore, run_id: str) -> str:
+    """When the log was last written, as the log would say it; after all others if unknown."""
+    path = getattr(store, "path", None)
+    try:
+        seconds = os.stat(path(run_id)).st_mtime if callable(path) else None
+    except OSError:
+        seconds = None
+    if seconds is None:
+        return "~"
+    when = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="microseconds")
+    return when.replace("+00:00", "Z")
 
 
 def completed_row(store: EventStore, row: RunRow) -> RunRow:

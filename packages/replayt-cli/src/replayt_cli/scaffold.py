@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,12 +35,27 @@ def write_scaffold(directory: str, template: str, *, force: bool = False) -> lis
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        for path, text in contents.items():
-            path.write_text(text, encoding="utf-8", newline="\n")
+        _write_all(contents)
     except OSError as error:
         where = error.filename or root
         raise OutputError(f"cannot write {where}: {error.strerror or error}") from error
     return list(contents)
+
+
+def _write_all(contents: Mapping[Path, str]) -> None:
+    """Write every file under another name, and only then give all of them theirs."""
+    written: dict[Path, Path] = {}
+    try:
+        for path, text in contents.items():
+            beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            with beside.open("x", encoding="utf-8", newline="\n") as file:
+                written[beside] = path
+                file.write(text)
+        for beside, path in written.items():
+            beside.replace(path)
+    finally:
+        for beside in written:
+            beside.unlink(missing_ok=True)
 
 
 def _workflow(template: str) -> str:

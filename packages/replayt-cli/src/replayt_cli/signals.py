@@ -4,6 +4,9 @@ A signal may arrive at any instruction. In the middle of an append it would leav
 nobody knows the end. There it waits: until the append has returned and its caller has taken the
 events into its state. Then it is sent again, and raises like any other; at the latest where the
 next append begins, which is where its caller asks what time it is.
+
+A handler may swallow what was raised (`except:`). Then it is raised again where the next append
+begins, until it gets out of the handler: no run goes on after a signal.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import _thread
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
@@ -34,6 +37,8 @@ class OrderlyEnd:
         self._appending = False
         self._waiting: int | None = None
         self._sent_again = False
+        self._raised: tuple[int, BaseException] | None = None
+        self._cancel: Callable[[int], bool] | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -44,6 +49,7 @@ class OrderlyEnd:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        self._raised = None
         ours = (signal.SIG_DFL, signal.default_int_handler)
         before = {}
         for name in _NAMES:
@@ -66,10 +72,31 @@ class OrderlyEnd:
         """The clock for whoever appends to a guarded store: asked the time, it ends the wait."""
         return _EndingClock(self)
 
-    def raise_waiting(self) -> None:
-        """Raise the signal that waits, if one does. Nothing has been written since."""
-        if self._waiting is not None and threading.current_thread() is threading.main_thread():
+    def raise_due(self) -> None:
+        """Raise the signal that waits, or that a handler has swallowed. Called before appends."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if self._waiting is not None:
             self._raise(self._waiting)
+        if self._raised is not None and not _is_out(self._raised[1]):
+            self._raise(self._raised[0])
+
+    @contextmanager
+    def inside_a_loop(self, cancel: Callable[[int], bool]) -> Iterator[None]:
+        """While an event loop runs: `cancel` ends the run, or says that it cannot.
+
+        Then the signal raises where it arrives, and never as KeyboardInterrupt, which would end
+        the loop in place of the task.
+        """
+        self._cancel = cancel
+        try:
+            yield
+        finally:
+            self._cancel = None
+
+    def was_raised(self, signum: int, error: BaseException) -> None:
+        """`error` has been raised because of the signal, in whatever place."""
+        self._raised = signum, error
 
     @contextmanager
     def appending(self, appender: FrameType) -> Iterator[None]:
@@ -90,13 +117,17 @@ class OrderlyEnd:
             if not self._appending:
                 self._send_again()
             return
+        if self._cancel is not None and self._cancel(signum):
+            self._appender = self._waiting = None
+            return
         self._raise(signum)
 
     def _raise(self, signum: int) -> NoReturn:
         self._appender = self._waiting = None
-        if signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise Terminated(signum)
+        interrupt = signum == signal.SIGINT and self._cancel is None
+        error = KeyboardInterrupt() if interrupt else Terminated(signum)
+        self.was_raised(signum, error)
+        raise error
 
     def _inside(self, frame: FrameType | None) -> bool:
         """Whether an append, or what its caller does with the events, is on the stack."""
@@ -150,5 +181,12 @@ class _EndingClock(SystemClock):
         self._end = end
 
     def now(self) -> datetime:
-        self._end.raise_waiting()
+        self._end.raise_due()
         return super().now()
+
+
+def _is_out(error: BaseException) -> bool:
+    """Whether it has got past the handler, into the hands of the core, which writes it down."""
+    traceback = error.__traceback__
+    module = "" if traceback is None else traceback.tb_frame.f_globals.get("__name__", "")
+    return str(module).startswith("replayt_core.")

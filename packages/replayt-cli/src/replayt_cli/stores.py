@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 
@@ -20,13 +21,23 @@ class StoreChoice:
     log_dir: str | None
     url: str | None
 
-    def open(self) -> EventStore:
-        """The store. Opening creates nothing."""
+    def open(self, *, pinned: bool = False) -> EventStore:
+        """The store. Opening creates nothing.
+
+        A `pinned` one stays where it is, wherever the user's code changes to.
+        """
         from replayt_store import JSONLStore, open_store
 
         if self.url is not None:
             return open_store(self.url)
-        return JSONLStore(self.log_dir or DEFAULT_LOG_DIR)
+        directory = self.log_dir or DEFAULT_LOG_DIR
+        try:
+            absolute = os.path.abspath(directory)
+        except FileNotFoundError:
+            raise UsageError(
+                "the working directory is gone: go to another, or give --log-dir as a full path"
+            ) from None
+        return JSONLStore(absolute if pinned else directory)
 
     def flags(self) -> list[str]:
         """The options that lead another command to the same store."""
@@ -38,6 +49,8 @@ class StoreChoice:
         """Where the log of a run is: its path, or the scheme of a store without files."""
         path = getattr(store, "path", None)
         if callable(path):
+            if self.url is None:
+                return os.path.join(self.log_dir or DEFAULT_LOG_DIR, path(run_id).name)
             return str(path(run_id))
         scheme = (self.url or "").partition("://")[0]
         return f"{scheme} store, run {run_id}"

@@ -11,12 +11,12 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from replayt_cli.errors import NotFoundError, TargetError, UsageError
+from replayt_cli.streams import kept_for_results
 from replayt_core import Workflow
 
 FORMS = "use module:variable, or a .py file with a workflow called `wf` or `workflow`"
@@ -33,13 +33,13 @@ def load_target(target: str) -> Workflow:
     if target.lower().endswith((".yaml", ".yml")):
         raise UsageError(f"{target}: YAML workflows are not in this release; {FORMS}")
     if target.lower().endswith(".py"):
-        with redirect_stdout(sys.stderr):
+        with kept_for_results():
             return _from_file(target)
     module, separator, variable = target.partition(":")
     names = [*module.split("."), *variable.split(".")]
     if not separator or not all(name.isidentifier() for name in names):
         raise UsageError(f"{target!r:.120} is no target; {FORMS}")
-    with redirect_stdout(sys.stderr):
+    with kept_for_results():
         return _from_module(target, module, variable)
 
 

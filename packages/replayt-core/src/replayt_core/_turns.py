@@ -110,6 +110,10 @@ async def _call(attempt: Attempt, step: Step, tools: Iterable[Tool], calls: Turn
     return await value if inspect.isawaitable(value) else value
 
 
+_PATIENCE_FOLLOWING = 10.0
+"""Verify makes no call, so what has not moved for this long waits for what the log lacks."""
+
+
 class Turns:
     """The calls of one attempt that are under way, and whose turn it is."""
 
@@ -119,6 +123,8 @@ class Turns:
         self.handler: asyncio.Task[object] | None = None
         self._attempt = attempt
         self._journal = attempt.journal
+        if self._journal.following:
+            self.patience_seconds = _PATIENCE_FOLLOWING
         self._loop = asyncio.get_running_loop()
         finished = [call for call in self._journal.recorded.values() if call.finished]
         finished.sort(key=lambda call: call.end_seq)

@@ -126,6 +126,8 @@ class AsyncRunner(Launcher):
 
 def _ending(ended: Ended) -> BaseException | None:
     """What ended the handler; that its runner was cancelled overrides what it made of it."""
-    if ended.cancelled is None or not isinstance(ended.error, Exception | None):
+    if ended.cancelled is None or not isinstance(
+        ended.error, Exception | asyncio.CancelledError | None
+    ):
         return ended.error
     return ended.cancelled

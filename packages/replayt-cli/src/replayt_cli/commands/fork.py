@@ -74,11 +74,11 @@ def fork(
     asked again; the other run stays as it is. Without --log-mode the new run has that of the other.
     """
     from replayt_cli.errors import NotFoundError, UsageError
-    from replayt_cli.execution import Execution, llm_factory
+    from replayt_cli.execution import Execution
     from replayt_cli.inputs import check_timeout, read_changes, read_log_mode, read_tags
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
-    from replayt_core import DefinitionError, LogMode, Runner, RunResult, check_run_id
+    from replayt_core import DefinitionError, LogMode, RunResult, check_run_id
     from replayt_core.ports import UUIDv7Source
 
     choice = choose_store(log_dir, store_url)
@@ -89,9 +89,9 @@ def fork(
         raise UsageError("--at is empty: give a seq, a state, or STATE:VISIT")
     if new_run_id is not None:
         check_run_id(new_run_id)
+    store = choice.open(pinned=True)
     workflow = load_target(target)
     workflow.startable()
-    store = choice.open()
     parent = find_run(store, run_id)
     execution = Execution(
         target=target,
@@ -102,14 +102,8 @@ def fork(
         parent=parent,
         timeout=timeout,
     )
-    runner = Runner(
-        workflow,
-        execution.guarded_store(),
-        log_mode=mode or _mode_of(store, parent) or LogMode.redacted,
-        llm_settings=llm_factory(dry_run=dry_run),
-        max_steps=max_steps,
-        timeout_seconds=timeout,
-        clock=execution.end.clock(),
+    runner = execution.runner(
+        workflow, log_mode=mode or _mode_of(store, parent) or LogMode.redacted, max_steps=max_steps
     )
 
     def execute() -> RunResult:

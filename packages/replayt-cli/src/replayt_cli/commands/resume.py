@@ -22,7 +22,7 @@ from replayt_cli.options import (
 )
 
 if TYPE_CHECKING:
-    from replayt_core import RunState, Workflow
+    from replayt_core import RunState
 
 _NO_RESULT = (0, "")
 Calls = Optional[list[int]]  # noqa: UP045 - typer 0.12 does not read `list[int] | None`
@@ -120,11 +120,11 @@ def resume(
     is the one the run was started with.
     """
     from replayt_cli.errors import UsageError
-    from replayt_cli.execution import Execution, llm_factory
+    from replayt_cli.execution import Execution
     from replayt_cli.inputs import check_timeout, parse_json
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
-    from replayt_core import Runner, fold, resolve
+    from replayt_core import fold, resolve
 
     choice = choose_store(log_dir, store_url)
     check_timeout(timeout)
@@ -138,26 +138,25 @@ def resume(
         raise UsageError("--retry, --result and --fail name the same call twice")
     if result != _NO_RESULT:
         results[result[0]] = parse_json(result[1], "--result")
+    store = choice.open(pinned=True)
     workflow = load_target(target)
-    store = choice.open()
     run_id = find_run(store, run_id)
     state = fold(run_id, store.read(run_id))
     _check_calls(state, calls)
-    if approval is not None:
-        # Before anything is answered: an answer must not be spent on a run that then refuses.
-        _check_workflow(workflow, state, allow_changed=allow_changed)
-        resolve(store, run_id, approval, approved=not reject, by=by, reason=reason)
     execution = Execution(
         target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run, timeout=timeout
     )
-    runner = Runner(
-        workflow,
-        execution.guarded_store(),
-        llm_settings=llm_factory(dry_run=dry_run),
-        max_steps=max_steps,
-        timeout_seconds=timeout,
-        clock=execution.end.clock(),
-    )
+    runner = execution.runner(workflow, max_steps=max_steps)
+    if approval is not None:
+        # Before anything is answered: an answer must not be spent on a run that then refuses.
+        runner.check_resume(
+            run_id,
+            approval_id=approval,
+            approved=not reject,
+            allow_changed=allow_changed,
+            restart_state=restart_state,
+        )
+        resolve(store, run_id, approval, approved=not reject, by=by, reason=reason)
     return execution.finish(
         lambda: runner.resume(
             run_id,
@@ -171,21 +170,6 @@ def resume(
         ),
         output,
     )
-
-
-def _check_workflow(workflow: Workflow, state: RunState, *, allow_changed: bool) -> None:
-    from replayt_core import RefusedError, WorkflowChangedError, workflow_changes
-
-    if not state.chained:
-        raise RefusedError(
-            f"run {state.run_id} was written by an older release; it can be shown, not resumed"
-        )
-    changes = workflow_changes(workflow, state)
-    if changes and not allow_changed:
-        raise WorkflowChangedError(
-            f"run {state.run_id}: the workflow is not the one that was recorded: "
-            f"{'; '.join(changes)}; nothing was answered. Use the recorded one, or --allow-changed"
-        )
 
 
 def _check_calls(state: RunState, calls: list[int]) -> None:

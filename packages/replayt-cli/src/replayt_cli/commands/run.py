@@ -68,11 +68,11 @@ def run(
     debug: Debug = False,
 ) -> int:
     """Run a workflow. Exit code: 0 completed, 1 failed, 2 paused."""
-    from replayt_cli.execution import Execution, llm_factory
+    from replayt_cli.execution import Execution
     from replayt_cli.inputs import check_timeout, read_inputs, read_log_mode, read_tags
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
-    from replayt_core import LogMode, Runner, check_run_id
+    from replayt_core import LogMode, check_run_id
     from replayt_core.ports.system import UUIDv7Source
 
     choice = choose_store(log_dir, store_url)
@@ -83,8 +83,8 @@ def run(
         _check_resume(run_id, inputs_json, inputs, tags, log_mode)
     if run_id is not None:
         check_run_id(run_id)
+    store = choice.open(pinned=True)
     workflow = load_target(target)
-    store = choice.open()
     if resume:
         run_id = find_run(store, run_id or "")
     elif run_id is None:
@@ -93,15 +93,7 @@ def run(
     execution = Execution(
         target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run, timeout=timeout
     )
-    runner = Runner(
-        workflow,
-        execution.guarded_store(),
-        log_mode=mode or LogMode.redacted,
-        llm_settings=llm_factory(dry_run=dry_run),
-        max_steps=max_steps,
-        timeout_seconds=timeout,
-        clock=execution.end.clock(),
-    )
+    runner = execution.runner(workflow, log_mode=mode or LogMode.redacted, max_steps=max_steps)
     if resume:
         return execution.finish(lambda: runner.resume(execution.run_id), output)
     return execution.finish(

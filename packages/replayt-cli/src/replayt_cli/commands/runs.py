@@ -46,8 +46,10 @@ def runs(
     store = choice.open()
     everything = newest_first(store)
     rows: list[RunRow] = []
-    for row in everything:
+    rest: list[RunRow] = []
+    for index, row in enumerate(everything):
         if len(rows) == limit:
+            rest = everything[index:]
             break
         if wanted and not wanted.items() <= row.summary.tags.items():
             continue
@@ -62,7 +64,8 @@ def runs(
             {**summary_document(row.run_id, row.summary, row.status), "problem": row.problem}
             for row in rows
         ]
-        print_json({"runs": documents})
+        damaged = sum(row.problem is not None for row in rest)
+        print_json({"runs": documents, "not_looked_at": len(rest), "of_them_damaged": damaged})
     else:
-        print_listing(rows, [row.run_id for row in everything])
+        print_listing(rows, [row.run_id for row in everything], rest)
     return exit_codes.DONE

@@ -82,8 +82,8 @@ def verify(
         raise UsageError("--head is the hash of one run: give its RUN_ID instead of --all")
     if wanted and not everything:
         raise UsageError("--tag chooses among all runs: it goes with --all, not with a RUN_ID")
+    store = choice.open(pinned=target is not None)
     workflow = None if target is None else load_target(target)
-    store = choice.open()
     if run_id is None:
         return _check_all(store, workflow, wanted, strict=strict, output=output)
     run = check_run(

@@ -69,7 +69,9 @@ def short_time(ts: str | None) -> str:
 def headline(run: RecordedRun) -> str:
     """The run, its workflow and how it stands."""
     summary = run.state.summary
-    name = one_line(f"{summary.workflow_name}@{summary.workflow_version}")
+    name = "(no workflow is recorded)"
+    if summary.workflow_name is not None:
+        name = one_line(f"{summary.workflow_name}@{summary.workflow_version}")
     return f"run {run.state.run_id}  {name}  {paint(run.status, run.status)}"
 
 

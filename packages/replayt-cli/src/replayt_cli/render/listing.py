@@ -14,8 +14,13 @@ _SHORT = 8
 _NAME_CHARS = 28
 
 
-def print_listing(rows: Sequence[RunRow], all_ids: Sequence[str]) -> None:
-    """One line a run: id, status, workflow, time of the last event, tags."""
+def print_listing(
+    rows: Sequence[RunRow], all_ids: Sequence[str], rest: Sequence[RunRow] = ()
+) -> None:
+    """One line a run: id, status, workflow, time of the last event, tags.
+
+    `rest` are the older runs, which a limit has left out.
+    """
     if not rows:
         echo("No runs found")
         return
@@ -37,6 +42,10 @@ def print_listing(rows: Sequence[RunRow], all_ids: Sequence[str]) -> None:
     for row, line in zip(rows, lines[1:], strict=True):
         before, status, after = line.partition(f"  {row.status}")
         echo(f"{before}{paint(status, row.status)}{after}")
+    if rest:
+        damaged = sum(row.problem is not None for row in rest)
+        note = f", {damaged} damaged" if damaged else ""
+        echo(f"{len(rest)} older not shown{note}; --limit N shows more")
 
 
 def short_id(run_id: str, all_ids: Sequence[str]) -> str:

@@ -74,15 +74,18 @@ def closing_line(document: dict[str, Any]) -> str:
 
 def _model_calls(document: dict[str, Any]) -> str:
     """How many, and who was asked: a made-up answer must never look like a model's."""
-    calls = document["llm_calls"]
+    unsent = document["llm_calls_unsent"]
+    calls = document["llm_calls"] - unsent
     if not calls:
-        return "no model call"
+        return f"no model call ({unsent} could not be made)" if unsent else "no model call"
     if document["hosts"]:
         asked = f"to {', '.join(document['hosts'])}"
     elif document["providers"] == ["offline"]:
         asked = "offline: no model was called"
     else:
         asked = "no host is recorded"
+    if unsent:
+        asked += f"; {unsent} more could not be made"
     return f"{count_of(calls, 'model call')} ({escape(asked)})"
 
 
