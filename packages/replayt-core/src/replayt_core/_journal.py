@@ -91,7 +91,7 @@ class Journal:
         following: bool = False,
     ) -> None:
         self._writer = writer
-        self._following = following
+        self.following = following
         self.recorded = recorded_calls(effects)
         self._notes = [(seq, payload) for seq, kind, payload in effects if kind == "step_note"]
         self._next_note = 0
@@ -126,7 +126,7 @@ class Journal:
 
     def serves(self, recorded: RecordedCall) -> bool:
         """Whether a recorded call is answered from the log."""
-        return recorded.finished or (self._following and recorded.response is not None)
+        return recorded.finished or (self.following and recorded.response is not None)
 
     def missing_before(self, seq: int) -> tuple[int, str] | None:
         """The first recorded call or note before `seq` that was not made yet: its seq, and what."""
