@@ -28,7 +28,7 @@ from replayt_core import (
 )
 from replayt_core.chain import decode
 from replayt_core.testing import FrozenClock, MockLLMClient
-from tests.core.helpers import RUN
+from tests.core.helpers import RUN, SecretClient
 
 
 class Verdict(BaseModel):
@@ -342,3 +342,30 @@ def test_dropped_calls_and_changed_notes_are_found_in_failed_and_cut_attempts(
     assert verify(_noting(**same), events, tools=[look_up]).ok
     found = verify(_noting(**{**same, **changed}), events, tools=[look_up])
     assert found.difference is not None
+
+
+def _keyed(extra: str = "x") -> Workflow:
+    wf = Workflow("keyed")
+    wf.set_initial("a")
+
+    @wf.step("a")
+    def a(ctx: RunContext) -> None:
+        ctx.note("kind", f"with {KEY} inside", {"key": [KEY]})
+        ctx.tools.call("look_up", {"name": f"Bearer {KEY}", "limit": len(extra)})
+
+    return wf
+
+
+KEY = "live-key-0123456789"
+
+
+def test_a_scrubbed_secret_is_neither_a_difference_nor_shown() -> None:
+    """SC-57: who verifies a log need not know the secrets that its writer knew."""
+    store = MemoryStore()
+    runner = Runner(_keyed(), store, llm_client=SecretClient(KEY), tools=[look_up])
+    assert runner.run(run_id=RUN).status == "completed"
+    assert verify(_keyed(), store.read(RUN), tools=[look_up]).difference is None
+    found = verify(_keyed("xy"), store.read(RUN), tools=[look_up])
+    assert found.difference is not None
+    assert '"limit":2' in found.difference.now
+    assert KEY not in repr(found)

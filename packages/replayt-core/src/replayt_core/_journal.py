@@ -6,6 +6,7 @@ and only when the handler asks for the same thing; anything else is a `Determini
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pydantic_core import to_json
 from replayt_core._log_writer import LogWriter
 from replayt_core.errors import DeterminismError, RefusedError
 from replayt_core.events import Draft, Event, Payload
+from replayt_core.redaction import SCRUBBED
 
 CallKind = Literal["llm", "tool"]
 Effect = tuple[int, str, Payload]
@@ -113,10 +115,13 @@ class Journal:
         recorded = self.recorded.get(self.calls)
         if recorded is None:
             return self.calls, None
-        now = describe_call(kind, asked)
-        then = describe_call(recorded.kind, recorded.request)
+        if kind == "tool":
+            then_arguments = recorded.request.get("arguments")
+            asked = {**asked, "arguments": as_recorded(then_arguments, asked.get("arguments"))}
         if fingerprint(kind, asked) != fingerprint(recorded.kind, recorded.request):
             self.mismatch = (recorded, asked)
+            now = describe_call(kind, asked)
+            then = describe_call(recorded.kind, recorded.request)
             self.diverge(f"call {self.calls} is not the recorded one", then, now, recorded.seq)
         if self.serves(recorded):
             self.served += 1
@@ -158,7 +163,8 @@ class Journal:
         if self._next_note < len(self._notes):
             seq, recorded = self._notes[self._next_note]
             self._next_note += 1
-            if to_json(recorded) != self._writer.scrubber.encode(payload)[0]:
+            payload = as_recorded(recorded, self._writer.scrubber.encode(payload)[1])
+            if to_json(recorded) != to_json(payload):
                 self.diverge("a note differs", _short(recorded), _short(payload), seq)
             return
         self._next_note += 1
@@ -195,6 +201,32 @@ def recorded_calls(effects: Sequence[Effect]) -> dict[int, RecordedCall]:
             elif kind in ("structured_output", "structured_output_failed"):
                 calls[number].output = (kind, payload)
     return calls
+
+
+def as_recorded(recorded: Any, now: Any) -> Any:
+    """`now` with the recorded values wherever they differ by scrubbed secrets alone.
+
+    Who reads a log need not know the secrets that its writer knew: they are neither a difference
+    nor anything to show.
+    """
+    if not isinstance(recorded, dict) or not isinstance(now, dict):
+        return now
+    return {
+        key: recorded[key]
+        if key in recorded and _same_but_scrubbed(recorded[key], value)
+        else value
+        for key, value in now.items()
+    }
+
+
+def _same_but_scrubbed(recorded: Any, now: Any) -> bool:
+    kept, asked = to_json(_sorted(recorded)), to_json(_sorted(now))
+    mark = SCRUBBED.encode()
+    if mark not in kept or mark in asked:  # who scrubs now too knows the secrets: compare exactly
+        return False
+    # A secret stands inside one JSON text, so it holds no bare quote.
+    pattern = rb'[^"]+'.join(re.escape(part) for part in kept.split(mark))
+    return re.fullmatch(pattern, asked) is not None
 
 
 def fingerprint(kind: CallKind, asked: Payload) -> object:

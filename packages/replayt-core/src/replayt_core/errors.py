@@ -93,11 +93,11 @@ class ContextSchemaError(ReplaytError):
 
 
 class TransitionError(ReplaytError):
-    """A handler returned something that is no declared next state."""
+    """The `error.type` of a run whose handler returned no declared next state; never raised."""
 
 
 class MaxStepsError(ReplaytError):
-    """The run entered more states than `max_steps` allows."""
+    """The `error.type` of a run that entered more than `max_steps` states; never raised."""
 
 
 class RunFailed(ReplaytError):
