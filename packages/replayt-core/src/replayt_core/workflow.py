@@ -140,6 +140,8 @@ class Workflow:
         self.initial: str | None = None
         self._steps: dict[str, Step] = {}
         self._edges: dict[tuple[str, str], None] = {}
+        # The same edges by their source: a move must not cost more in a larger graph.
+        self._targets: dict[str, list[str]] = {}
 
     def __repr__(self) -> str:
         return f"Workflow({self.name!r}, version={self.version!r})"
@@ -196,13 +198,16 @@ class Workflow:
 
     def note_transition(self, source: str, target: str) -> None:
         """Declare an edge; declaring it again changes nothing."""
-        self._edges[_checked_state(source), _checked_state(target)] = None
+        edge = _checked_state(source), _checked_state(target)
+        if edge not in self._edges:
+            self._edges[edge] = None
+            self._targets.setdefault(edge[0], []).append(edge[1])
 
     def targets(self, state: str) -> list[str] | None:
         """Where `state` may go, in declared order; None where nothing is declared at all."""
         if not self._edges:
             return None
-        return [target for source, target in self._edges if source == state]
+        return list(self._targets.get(state, ()))
 
     def graph(self) -> GraphInfo:
         """The graph as it is recorded. Raises `DefinitionError` when no initial state is set."""
