@@ -33,6 +33,8 @@ from tests.core.helpers import RUN
 
 MAX_VISITS = 3
 KEYS = "abc"
+PARSES = {"bad parse": "bad", "mended parse": "mend", "failing call": "fail"}
+"""Model calls that fail, and how their prompts begin."""
 
 
 class Number(BaseModel):
@@ -66,6 +68,7 @@ ops = st.tuples(
             "failing tool",
             "parse",
             "bad parse",
+            "mended parse",
             "failing call",
             "text",
             "note",
@@ -110,7 +113,7 @@ class Oracle:
             raise LLMError("server", f"no answer to {asked}", status=503)
         if draw(asked) % 4 == 0:
             on_retry(RetryNotice(delay_seconds=0.5, status=429))
-        if asked.startswith("bad"):
+        if asked.startswith("bad") or (asked.startswith("mend") and "no valid" not in asked):
             return ChatResponse(text="no number here")
         if request.schema is None:
             return ChatResponse(text=f"text {draw(asked)}", model="oracle", finish_reason="stop")
@@ -187,10 +190,13 @@ def _perform(  # noqa: PLR0912 one branch an operation
             ctx.set(key, error.error_type)
     elif kind == "parse":
         ctx.set(key, ctx.llm.parse(Number, messages=[{"role": "user", "content": where}]).n)
-    elif kind in ("bad parse", "failing call"):
-        asked = f"{'bad' if kind == 'bad parse' else 'fail'} {where}"
+    elif kind in PARSES:
+        asked = f"{PARSES[kind]} {where}"
         try:
-            ctx.llm.parse(Number, messages=[{"role": "user", "content": asked}])
+            answer = ctx.llm.parse(
+                Number, messages=[{"role": "user", "content": asked}], repair=n % 3
+            )
+            ctx.set(key, answer.n)
         except LLMError as error:
             ctx.set(key, f"{error.kind} {error}")
     elif kind == "text":

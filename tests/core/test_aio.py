@@ -138,10 +138,13 @@ async def perform(
             ctx.set(key, error.error_type)
     elif kind == "parse":
         ctx.set(key, (await ctx.llm.parse(Number, messages=asked)).n)
-    elif kind in ("bad parse", "failing call"):
-        text = f"{'bad' if kind == 'bad parse' else 'fail'} {where}"
+    elif kind in programs.PARSES:
+        text = f"{programs.PARSES[kind]} {where}"
         try:
-            await ctx.llm.parse(Number, messages=[{"role": "user", "content": text}])
+            answer = await ctx.llm.parse(
+                Number, messages=[{"role": "user", "content": text}], repair=n % 3
+            )
+            ctx.set(key, answer.n)
         except LLMError as error:
             ctx.set(key, f"{error.kind} {error}")
     elif kind == "text":

@@ -582,3 +582,23 @@ def test_an_event_of_tomorrow_does_not_open_a_gate() -> None:
     store.append(RUN, tomorrow, after=last.seq)
     assert Runner(one_step(gate), store).resume(RUN).status == "paused"
     assert fold(RUN, store.read(RUN)).unknown == {"approval_granted": 1}
+
+
+def test_check_resume_refuses_an_answer_that_resolve_would_refuse() -> None:
+    """The same refusal, before anything is written."""
+
+    def handler(ctx: RunContext) -> None:
+        ctx.request_approval("go")
+
+    store = MemoryStore()
+    runner = Runner(one_step(handler), store)
+    assert runner.run(run_id=RUN).status == "paused"
+    before = log(store)
+    runner.check_resume(RUN, approval_id="go")
+    with pytest.raises(ApprovalNotFoundError, match="no approval 'nope'; requested so far: 'go'"):
+        runner.check_resume(RUN, approval_id="nope")
+    assert log(store) == before
+    resolve(store, RUN, "go", approved=True)
+    runner.check_resume(RUN, approval_id="go")
+    with pytest.raises(ApprovalConflictError):
+        runner.check_resume(RUN, approval_id="go", approved=False)

@@ -448,6 +448,31 @@ def test_a_tool_in_flight_at_a_pause_has_an_unknown_outcome() -> None:
     assert result.context == {"got": [7, True]}
 
 
+async def cancels_at_a_pause(ctx: AsyncRunContext) -> None:
+    """What a `TaskGroup` does with the others, where one of its tasks pauses."""
+    task = asyncio.ensure_future(ctx.llm.complete_text(messages=ask("slow")))
+    await asyncio.sleep(0)
+    try:
+        ctx.request_approval("go")
+    except BaseException:
+        task.cancel()
+        await asyncio.wait({task})
+        raise
+    ctx.set("got", await task)
+
+
+def test_a_call_that_is_cancelled_since_the_run_pauses_is_made_again_after_it() -> None:
+    """Served as cancelled it would wait for a pause that does not come again."""
+    store = MemoryStore()
+    assert drive(cancels_at_a_pause, Gate("slow"), store=store).status == "paused"
+    assert interrupted(store) == [(1, "HandlerEnded")]
+    assert_verifies(cancels_at_a_pause, store)
+    resolve(store, RUN, "go", approved=True)
+    result = drive(cancels_at_a_pause, Gate("slow"), store=store, resume=True)
+    assert result.context == {"got": "<slow>"}
+    assert_verifies(cancels_at_a_pause, store)
+
+
 # The run itself is cancelled.
 
 

@@ -234,6 +234,10 @@ NOT_HERE = {
     ("run_started", "context"),
     ("run_started", "forked_from"),
     ("llm_request", "schema"),
+    ("llm_request", "repair"),
+    ("llm_request", "redact_keys"),
+    ("run_started", "redact_keys"),
+    ("run_resumed", "redact_keys"),
     ("llm_response", "error"),
     ("run_paused", "call"),
 }

@@ -4,227 +4,145 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from replayt_core.chain import decode
-from replayt_core.errors import ConflictError, RunLockedError
-from replayt_core.events import Event
 from replayt_core.memory import MemoryStore
-from replayt_core.ports.store import RunEntry
-from replayt_core.testing.store_contract import CLAUSES, StoreContract, check_store
-
-
-class LosesHalfABatch(MemoryStore):
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        super().append(run_id, events, after=after)
-        if len(events) > 2:
-            del self._runs[run_id][-1]
-
-
-class LosesABatch(MemoryStore):
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        super().append(run_id, events, after=after)
-        if after == 100:
-            del self._runs[run_id][-1]
-
-
-class WritesTheSameSeqTwice(MemoryStore):
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        lines = self._runs.setdefault(run_id, [])
-        if after > len(lines):
-            raise ConflictError("too high")
-        lines[after:after] = [event.line for event in events]
-
-
-class ReadsByTextOrder(MemoryStore):
-    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
-        found = sorted(super().read(run_id), key=lambda event: str(event.seq))
-        return (event for event in found if event.seq > after)
-
-
-class EncodesAgain(MemoryStore):
-    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
-        for event in super().read(run_id, after=after):
-            yield event._replace(line=event.line.replace(b'":', b'": '))
-
-
-class SplitsAtEveryLineBreak(MemoryStore):
-    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
-        for event in super().read(run_id, after=after):
-            line = event.line.decode().splitlines()[0].encode()
-            yield decode(line)
-
-
-class ChecksNoConflict(MemoryStore):
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        super().append(run_id, events, after=after) if not self._runs.get(run_id) else self._runs[
-            run_id
-        ].extend(event.line for event in events)
-
-
-class AllowsAGap(MemoryStore):
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        last = len(self._runs.get(run_id, []))
-        if after > last:
-            self._runs.setdefault(run_id, []).extend(event.line for event in events)
-        else:
-            super().append(run_id, events, after=after)
-
-
-class RestartsAnExistingRun(MemoryStore):
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        if after == 0:
-            self._runs.pop(run_id, None)
-        super().append(run_id, events, after=after)
-
-
-class WritesBeforeItChecks(MemoryStore):
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        lines = self._runs.setdefault(run_id, [])
-        for offset, event in enumerate(events, 1):
-            if event.seq != after + offset:
-                raise ValueError("not numbered")
-            lines.append(event.line)
-        if len(lines) - len(events) != after:
-            del lines[-len(events) :]
-            raise ConflictError("someone else wrote")
-
-
-class IgnoresAfterWhenReading(MemoryStore):
-    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
-        return super().read(run_id)
-
-
-class MixesRuns(MemoryStore):
-    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
-        for found in sorted(self._runs):
-            if found.startswith(run_id):
-                yield from super().read(found, after=after)
-
-
-class ListsARunPerEvent(MemoryStore):
-    def run_ids(self) -> Iterator[str]:
-        return (run_id for run_id, lines in self._runs.items() for _ in lines)
-
-
-class RefusesBridgeLines(MemoryStore):
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        if any(event.prev is None for event in events):
-            raise ValueError("no prev")
-        super().append(run_id, events, after=after)
-
-
-class TakesAnyRunId(MemoryStore):
-    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
-        return super().read(run_id, after=after) if run_id in self._runs else iter(())
-
-
-class KeepsTheObjects(MemoryStore):
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: dict[str, list[Event]] = {}
-
-    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        super().append(run_id, events, after=after)
-        self.kept.setdefault(run_id, []).extend(events)
-
-    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
-        list(super().read(run_id))
-        return (event for event in self.kept.get(run_id, []) if event.seq > after)
-
-
-class LocksNobodyOut(MemoryStore):
-    @contextmanager
-    def _lock(self, run_id: str) -> Iterator[None]:
-        self._held.add(run_id)
-        yield
-        self._held.discard(run_id)
-
-
-class KeepsALockAfterAnError(MemoryStore):
-    @contextmanager
-    def _lock(self, run_id: str) -> Iterator[None]:
-        if run_id in self._held:
-            raise RunLockedError("held")
-        self._held.add(run_id)
-        yield
-        self._held.discard(run_id)
-
-
-class SaysNothingIsLocked(MemoryStore):
-    def locked(self, run_id: str) -> bool:
-        return False
-
-
-class ListsWrongEnds(MemoryStore):
-    def runs(self) -> Iterator[RunEntry]:
-        for run_id in self.run_ids():
-            yield RunEntry(run_id=run_id, last_seq=1, last_ts=None, size=None)
-
-
-class DeletesWithoutAsking(MemoryStore):
-    def delete(self, run_id: str, *, after: int) -> int:
-        return super().delete(run_id, after=len(self._runs.get(run_id, [])))
-
-
-class DeletesNothing(MemoryStore):
-    def delete(self, run_id: str, *, after: int) -> int:
-        if len(self._runs.get(run_id, [])) != after:
-            raise ConflictError("someone else wrote")
-        return 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("store", "clause"),
-    [
-        (LosesHalfABatch, "batches_are_whole"),
-        (LosesABatch, "order_is_kept"),
-        (WritesTheSameSeqTwice, "one_writer_wins_each_seq"),
-        (ReadsByTextOrder, "order_is_kept"),
-        (EncodesAgain, "bytes_come_back"),
-        (SplitsAtEveryLineBreak, "any_text_comes_back"),
-        (ChecksNoConflict, "appending_to_an_end_that_moved_is_refused"),
-        (AllowsAGap, "appending_behind_a_gap_is_refused"),
-        (RestartsAnExistingRun, "starting_an_existing_run_is_refused"),
-        (WritesBeforeItChecks, "wrong_numbers_are_refused"),
-        (IgnoresAfterWhenReading, "read_after"),
-        (MixesRuns, "runs_are_apart"),
-        (ListsARunPerEvent, "run_ids_lists_each_run_once"),
-        (RefusesBridgeLines, "a_bridge_line_is_kept"),
-        (TakesAnyRunId, "bad_run_ids_are_refused"),
-        (KeepsTheObjects, "the_log_cannot_be_changed_from_outside"),
-        (LocksNobodyOut, "a_lock_excludes_a_second_holder"),
-        (KeepsALockAfterAnError, "a_lock_is_freed"),
-        (SaysNothingIsLocked, "locked_tells"),
-        (ListsWrongEnds, "runs_tells_where_each_ends"),
-        (DeletesWithoutAsking, "deletion_is_conditional"),
-        (DeletesNothing, "a_deleted_run_is_gone"),
-    ],
+from replayt_core.ports.store import EventStore
+from replayt_core.testing import _processes
+from replayt_core.testing.store_contract import (
+    CLAUSES,
+    StoreContract,
+    StoreReport,
+    check_clause,
+    check_store,
 )
-def test_a_broken_store_fails_the_clause_that_names_its_fault(
-    store: Callable[[], MemoryStore], clause: str
-) -> None:
-    report = check_store(store, persistent=False)
-    assert clause in {result.clause.name for result in report.failed}, str(report)
+from tests.core import broken_stores as broken
+from tests.core.faults import broken_in
+
+VOLUME = {
+    "a_large_event_comes_back",
+    "a_long_run_comes_back",
+    "an_append_costs_the_same_in_a_long_run",
+}
+QUICK = [clause for clause in CLAUSES if clause.name not in VOLUME]
+ON_FILES: list[Any] = []
+if sys.platform != "win32":
+    from tests.core import broken_file_stores
+    from tests.core.plain_store import PlainStore, damage, tear
+
+    ON_FILES = broken_in(broken_file_stores)
+IN_MEMORY = [store for store in broken_in(broken) if not VOLUME & set(store.fails)]
+BY_VOLUME = [
+    broken.CountsTheRunAtEveryAppend,
+    broken.CutsLargeEvents,
+    broken.ForgetsTheStartOfALongRun,
+]
+needs_files = pytest.mark.skipif(not ON_FILES, reason="these stores lock with flock")
+
+
+def failed(report: StoreReport) -> list[str]:
+    return [result.clause.name for result in report.failed]
+
+
+def check_files(store: Callable[[Path], EventStore], folder: Path) -> StoreReport:
+    return check_store(
+        lambda: store(folder),
+        tear=partial(tear, folder),
+        damage=partial(damage, folder),
+        clauses=QUICK,
+    )
+
+
+@pytest.mark.parametrize("store", IN_MEMORY)
+def test_a_broken_store_fails_the_clauses_that_name_its_fault(store: Any) -> None:
+    report = check_store(store, persistent=False, clauses=QUICK)
+    assert failed(report) == store.fails, str(report)
     assert not report.ok
-    reason = next(r.reason for r in report.failed if r.clause.name == clause)
-    assert reason
-    assert f"{clause}: {reason}" in str(report)
+    for result in report.failed:
+        assert result.reason
+        assert f"{result.clause.name}: {result.reason}" in str(report)
 
 
-def test_a_store_that_forgets_fails_the_clause_on_reopening() -> None:
-    report = check_store(MemoryStore, persistent=True)
-    assert "reopening_shows_everything" in {result.clause.name for result in report.failed}
+@pytest.mark.parametrize("store", BY_VOLUME)
+def test_a_store_that_is_broken_by_volume_fails_the_clause_on_it(store: Any) -> None:
+    report = check_store(store, persistent=False)
+    assert failed(report) == store.fails, str(report)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/io").exists(), reason="the system does not tell which bytes are moved"
+)
+def test_a_store_that_writes_everything_at_every_append_is_found_by_its_bytes(
+    tmp_path: Path,
+) -> None:
+    (clause,) = (clause for clause in CLAUSES if clause.name.startswith("an_append_costs"))
+    result = check_clause(
+        clause, lambda: broken.WritesTheWholeRunAtEveryAppend(tmp_path), persistent=False
+    )
+    assert result.outcome == "failed"
+    assert "bytes at 100 events" in result.reason
+
+
+@needs_files
+def test_the_store_that_the_next_ones_break_is_right(tmp_path: Path) -> None:
+    assert failed(check_files(PlainStore, tmp_path)) == []
+
+
+@needs_files
+@pytest.mark.parametrize("store", ON_FILES)
+def test_a_broken_store_on_files_fails_the_clauses_that_name_its_fault(
+    store: Any, tmp_path: Path
+) -> None:
+    report = check_files(store, tmp_path)
+    assert failed(report) == store.fails, str(report)
+
+
+def test_every_clause_is_broken_by_some_store() -> None:
+    """So that none of them passes whatever a store does."""
+    stores = [*broken_in(broken), *ON_FILES]
+    caught = {name for store in stores for name in store.fails}
+    if ON_FILES:
+        assert {clause.name for clause in CLAUSES} - caught == set()
+
+
+@needs_files
+def test_where_nothing_can_be_forked_those_clauses_are_not_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_processes, "FORK", None)
+    report = check_files(PlainStore, tmp_path)
+    left_out = {r.clause.name for r in report.results if "no fork" in r.reason}
+    assert left_out == {
+        "one_process_wins_each_seq",
+        "a_killed_writer_loses_nothing",
+        "a_lock_dies_with_its_holder",
+    }
+    assert report.ok
+
+
+@needs_files
+def test_without_being_told_how_the_kit_tears_and_damages_nothing(tmp_path: Path) -> None:
+    report = check_store(lambda: PlainStore(tmp_path), clauses=QUICK)
+    left_out = {r.clause.name: r.reason for r in report.results if "not told" in r.reason}
+    assert "how to tear a log" in left_out["a_torn_tail_is_not_read"]
+    assert "how to damage a log" in left_out["reading_stops_at_damage"]
+    assert len(left_out) == 5
+
+
+def test_a_store_that_forgets_fails_the_clauses_on_persistence() -> None:
+    report = check_store(MemoryStore, persistent=True, clauses=QUICK)
+    assert "reopening_shows_everything" in failed(report)
+    assert not report.passed_base
 
 
 def test_a_fault_in_an_ability_leaves_the_base_passed() -> None:
-    report = check_store(DeletesNothing, persistent=False)
-    assert report.passed_base
-    assert not check_store(MixesRuns, persistent=False).passed_base
+    assert check_store(broken.DeletesNothing, persistent=False, clauses=QUICK).passed_base
+    assert not check_store(broken.MixesRuns, persistent=False, clauses=QUICK).passed_base
 
 
 class OnlyTheBase:
@@ -236,10 +154,10 @@ class OnlyTheBase:
 
 
 def test_abilities_that_a_store_lacks_are_not_offered_and_not_failed() -> None:
-    report = check_store(OnlyTheBase, persistent=False)
+    report = check_store(OnlyTheBase, persistent=False, clauses=QUICK)
     assert report.ok
     lacking = {r.clause.ability for r in report.results if r.outcome == "not offered"}
-    assert lacking == {"persistence", "locking", "repair", "listing", "deletion"}
+    assert lacking == {"persistence", "locking", "repair", "damage", "listing", "deletion"}
     assert "OnlyTheBase is no LocksRuns" in str(report)
 
 

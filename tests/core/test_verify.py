@@ -369,3 +369,26 @@ def test_a_scrubbed_secret_is_neither_a_difference_nor_shown() -> None:
     assert found.difference is not None
     assert '"limit":2' in found.difference.now
     assert KEY not in repr(found)
+
+
+def _asking(extra: str = "x") -> Workflow:
+    wf = Workflow("asking")
+    wf.set_initial("a")
+
+    @wf.step("a")
+    def a(ctx: RunContext) -> None:
+        ctx.request_approval("go", summary=f"with {KEY}?", details={"key": [KEY], "extra": extra})
+
+    return wf
+
+
+def test_nor_is_one_that_a_person_was_shown() -> None:
+    store = MemoryStore()
+    assert Runner(_asking(), store, llm_client=SecretClient(KEY)).run(run_id=RUN).status == "paused"
+    assert "[secret]" in repr(list(store.read(RUN)))
+    assert verify(_asking(), store.read(RUN)).difference is None
+    found = verify(_asking("y"), store.read(RUN)).difference
+    assert found is not None
+    assert found.what == "approval_requested.details"
+    assert '"extra":"y"' in found.now
+    assert KEY not in repr(found)

@@ -5,14 +5,17 @@ from typing import TYPE_CHECKING, Any
 from replayt_core._approvals import resolve
 from replayt_core._fold import Approval, RunState, apply, fold, new_state
 from replayt_core._graph import Finding, mermaid
+from replayt_core._hiding import Redacted
 from replayt_core._recovery import workflow_changes
 from replayt_core._session import RunResult
 from replayt_core._summary import RunSummary, apply_summary, summarize
+from replayt_core.budget import Budget
 from replayt_core.context import AsyncRunContext, RunContext
 from replayt_core.errors import (
     ApprovalConflictError,
     ApprovalNotFoundError,
     ApprovalPending,
+    BudgetExceededError,
     ConflictError,
     ContextInUseError,
     ContextSchemaError,
@@ -23,9 +26,11 @@ from replayt_core.errors import (
     LLMError,
     LLMErrorKind,
     MaxStepsError,
+    MirrorError,
     NotJSONError,
     NotReplayableError,
     NotServableError,
+    RedactedValueError,
     RefusedError,
     ReplaytError,
     RunEndedError,
@@ -62,6 +67,8 @@ __all__ = [
     "ApprovalPending",
     "AsyncRunContext",
     "AsyncRunner",
+    "Budget",
+    "BudgetExceededError",
     "ConflictError",
     "ContextInUseError",
     "ContextSchemaError",
@@ -77,9 +84,12 @@ __all__ = [
     "LogMode",
     "MaxStepsError",
     "MemoryStore",
+    "MirrorError",
     "NotJSONError",
     "NotReplayableError",
     "NotServableError",
+    "Redacted",
+    "RedactedValueError",
     "RefusedError",
     "ReplaytError",
     "RetryPolicy",

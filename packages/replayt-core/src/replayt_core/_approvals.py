@@ -46,7 +46,7 @@ def resolve(
                 f"run {run_id} was written by an older release (its log is unchained); it can be "
                 "shown, not answered"
             )
-        request_seq = _open_request(state, approval_id, approved)
+        request_seq = open_request(state, approval_id, approved)
         if request_seq is None:
             return
         writer = LogWriter(store, state, clock or SystemClock(), Scrubber())
@@ -60,7 +60,7 @@ def resolve(
         writer.append([*repair(store, run_id), Draft("approval_resolved", payload)])
 
 
-def _open_request(state: RunState, approval_id: str, approved: bool) -> int | None:
+def open_request(state: RunState, approval_id: str, approved: bool) -> int | None:
     """The seq of the request to answer; None where the same answer stands and is not used."""
     asked = [item for item in state.approvals.values() if item.approval_id == approval_id]
     if not asked:

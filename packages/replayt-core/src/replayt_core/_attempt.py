@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import to_json
 
 from replayt_core._context_data import ContextData
 from replayt_core._fold import RunState
-from replayt_core._journal import Journal
+from replayt_core._journal import Journal, RecordedCall
 from replayt_core._llm_source import LLMSource
 from replayt_core._log_writer import LogWriter
 from replayt_core._outcome import AskedApproval, OutcomeUnknown
-from replayt_core.errors import ContextInUseError, StepTimeout
+from replayt_core._request_notes import RequestNotes
+from replayt_core.budget import Budget
+from replayt_core.errors import BudgetExceededError, ContextInUseError, StepTimeout
 from replayt_core.events import Because
 from replayt_core.ports.system import Clock
 from replayt_core.redaction import LogMode
@@ -40,6 +42,9 @@ class Services:
     clock: Clock
     deadline: float | None = None
     """When the run has used up its time, on the clock's monotonic scale."""
+    budget: Budget | None = None
+    requests: RequestNotes | None = None
+    """Who hears of model calls that are served: `verify` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class Attempt:
         self.services = services
         self.journal = journal
         self.state: RunState = state
-        self.data = ContextData(state.context)
+        self.hiding = services.writer.scrubber.hiding
+        self.data = ContextData(self.hiding.reveal(state.context))
         self.reason: str | None = None
         self.pause: AskedApproval | OutcomeUnknown | None = None
         self.pause_signal: BaseException | None = None
@@ -72,6 +78,7 @@ class Attempt:
         self.here = state.state
         self.deadline = self._earliest_deadline()
         self.overdue: StepTimeout | None = None
+        self.over_budget: BudgetExceededError | None = None
         self._thread = threading.get_ident()
         self._looked: dict[tuple[str, str, int | None], Because] = {}
         self._tool_uses: dict[str, int] = {}
@@ -88,6 +95,8 @@ class Attempt:
             )
         if self.pause_signal is not None:
             raise self.pause_signal
+        if self.over_budget is not None:
+            raise self.over_budget
         self.check_deadline()
         if threading.get_ident() != self._thread:
             raise ContextInUseError(
@@ -107,6 +116,30 @@ class Attempt:
         if left is not None and left <= 0:
             self.overdue = self.overdue or StepTimeout(f"step {self.here!r} has used up its time")
             raise self.overdue
+
+    def check_budget(self) -> None:
+        """Raises `BudgetExceededError` where the run has used more than its budget."""
+        budget = self.services.budget
+        if budget is not None:
+            self._fail_over_budget(budget.excess(self.state.account))
+
+    def check_budget_for_call(self, recorded: RecordedCall | None) -> None:
+        """The same where a call may not be made; one that was begun before is in the account."""
+        budget = self.services.budget
+        if budget is not None:
+            new_calls = 1 if recorded is None else 0
+            self._fail_over_budget(budget.forbids_call(self.state.account, new_calls))
+
+    def _fail_over_budget(self, problem: str | None) -> None:
+        if problem is None:
+            return
+        account = self.state.account
+        self.over_budget = BudgetExceededError(
+            f"run {self.state.run_id}: {problem}: {account}; to go on, resume it with "
+            "--retry-failed and a larger budget",
+            account=cast("dict[str, int]", account.described()),
+        )
+        raise self.over_budget
 
     def seconds_left(self) -> float | None:
         """How long the attempt may still take; None without a limit."""

@@ -26,6 +26,11 @@ class ContextData:
         self._touched: set[str] = set()
         self._whole = False
 
+    @property
+    def committed(self) -> Mapping[str, Any]:
+        """The context that the attempt was entered with."""
+        return self._committed
+
     def get(self, key: str, default: Any = None) -> Any:
         """The run's own object under `key`."""
         if key not in self._touched and not self._whole:

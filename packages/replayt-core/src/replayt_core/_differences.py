@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from pydantic_core import to_json
 
-from replayt_core._journal import RecordedCall
+from replayt_core._journal import RecordedCall, as_recorded
 from replayt_core.events import Draft, Event, Payload
 
 _COMPARED: dict[str, tuple[str, ...]] = {
@@ -64,6 +65,8 @@ def _compare_field(event: Event, name: str, now: Any) -> Found | None:
         then, now = _kind(then), _kind(now)
     if name == "context":
         return _compare_deltas(event.seq, then or {}, now or {})
+    if event.type == "approval_requested":
+        now = as_recorded({name: then}, {name: as_recorded(then, now)})[name]
     if to_json(then) == to_json(now):
         return None
     return event.seq, f"{event.type}.{name}", _short(then), _short(now)
@@ -97,6 +100,8 @@ def _describe(kind: str, payload: Payload) -> str:
         return f"{kind} {payload.get('name') or payload.get('schema_name') or 'text'}"
     if kind == "approval_requested":
         return f"asks for approval {payload.get('approval_id')!r}"
+    if kind == "run_interrupted":
+        return f"is interrupted by {payload.get('reason')}"
     if kind == "step_note":
         return f"notes {payload.get('kind')!r}"
     return kind
@@ -142,6 +147,17 @@ def _message_difference(index: int, then: Payload, now: Payload) -> Iterator[str
             f"messages[{index}] {when}: {message.get('role')}, {message.get('bytes')} bytes, "
             f"sha256 {digest}"
         )
+    parts_then, parts_now = then.get("parts") or [], now.get("parts") or []
+    for number, (old, new) in enumerate(zip_longest(parts_then, parts_now), 1):
+        if old != new:
+            yield f"messages[{index}] part {number}: recorded {_part(old)}, now {_part(new)}"
+
+
+def _part(part: Any) -> str:
+    if not isinstance(part, dict):
+        return "nothing"
+    kind = " ".join(str(part[name]) for name in ("type", "media_type") if part.get(name))
+    return f"{kind or 'a part'} of {part.get('bytes')} bytes, sha256 {str(part.get('sha256'))[:12]}"
 
 
 def _short(value: Any, limit: int = 200) -> str:

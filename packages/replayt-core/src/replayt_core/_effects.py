@@ -6,6 +6,7 @@ it synchronously; the async driver (`_turns`) awaits the same effects.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -115,3 +116,13 @@ def invoke(effect: Invoke) -> Any:
         value.close()
         raise DefinitionError("a tool that returns a coroutine has to be `async def`")
     return value
+
+
+def discard_awaitable(value: object) -> None:
+    """End what nobody is going to await, so that Python does not complain of it."""
+    if isinstance(value, Coroutine):
+        value.close()
+    elif inspect.isawaitable(value):
+        cancel = getattr(value, "cancel", None)  # a task or a future
+        if callable(cancel):
+            cancel()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from types import TracebackType
+from typing import cast
 
 from pydantic import ValidationError
 
-from replayt_core.errors import LLMError, ToolError
-from replayt_core.events import ErrorInfo
+from replayt_core.errors import BudgetExceededError, LLMError, ToolError
+from replayt_core.events import BudgetAccount, ErrorInfo
 from replayt_core.redaction import LogMode, Scrubber, scrub_tokens
 
 MAX_MESSAGE_CHARS = 2_000
@@ -25,6 +26,8 @@ def error_info(error: BaseException, mode: LogMode, scrubber: Scrubber) -> Error
         info["status"] = error.status
     elif isinstance(error, ToolError):
         info["kind"] = error.error_type
+    elif isinstance(error, BudgetExceededError) and error.account:
+        info["account"] = cast(BudgetAccount, error.account)
     place = error_location(error)
     if place:
         info["location"] = place
@@ -41,7 +44,7 @@ def error_message(error: BaseException, mode: LogMode, scrubber: Scrubber) -> st
         except Exception as broken:
             text = f"(its message cannot be shown: {type(broken).__name__})"
     text = text.encode("utf-8", "backslashreplace").decode()
-    text = scrub_tokens(scrubber.text(text))
+    text = scrub_tokens(scrubber.hiding.cover(scrubber.text(text)))
     return text if len(text) <= MAX_MESSAGE_CHARS else text[:MAX_MESSAGE_CHARS] + " … (cut)"
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replayt_core._moves import ANYWHERE, MOVES, Phase
-from replayt_core._summary import RunSummary, apply_summary
+from replayt_core._summary import RunSummary, apply_summary, entry_of
+from replayt_core.budget import Account
 from replayt_core.chain import first_prev, line_hash
 from replayt_core.events import LOG_SCHEMA, PAYLOADS, Event, Payload
 
@@ -101,6 +102,8 @@ class RunState:
     final_state: str | None = None
     epoch: int = 0
     recoveries: int = 0
+    account: Account = field(default_factory=Account)
+    redact_keys: frozenset[str] = frozenset()
     last_line: bytes | None = None
     unknown: dict[str, int] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
@@ -165,6 +168,11 @@ def apply(state: RunState, event: Event) -> None:
             return
     if kind in EFFECTS:
         state.effects.append((event.seq, kind, event.payload))
+        if kind == "llm_request":
+            state.account.llm_calls = state.summary.llm_calls
+            _hide(state, event.payload)
+        elif kind == "llm_response":
+            state.account.add_response(event.payload)
         return
     change = _CHANGES.get(kind)
     if change is None:
@@ -194,12 +202,11 @@ def _started(state: RunState, event: Event, payload: Payload) -> None:
     state.context = dict(_mapping(payload.get("context", state.inputs)))
     state.written_by = dict.fromkeys(state.context, event.seq)
     state.epoch = 1
+    _hide(state, payload)
 
 
 def _entered(state: RunState, event: Event, payload: Payload) -> None:
-    name = str(payload["state"])
-    attempt = int(payload.get("attempt", 1))
-    visit = int(payload.get("visit", state.visits.get(name, 0) + (attempt == 1)))
+    name, visit, attempt = entry_of(payload, state.visits)
     if (name, visit) != (state.state, state.visit):
         state.recoveries = 0
         state.recent.append(name)
@@ -290,6 +297,7 @@ def _resumed(state: RunState, _event: Event, payload: Payload) -> None:
         state.recoveries += 1
     state.pause = None
     state.final_state = None
+    _hide(state, payload)
 
 
 def _failed(state: RunState, event: Event, payload: Payload) -> None:
@@ -299,6 +307,12 @@ def _failed(state: RunState, event: Event, payload: Payload) -> None:
 
 def _completed(state: RunState, _event: Event, payload: Payload) -> None:
     state.final_state = payload.get("final_state")
+
+
+def _hide(state: RunState, payload: Payload) -> None:
+    names = payload.get("redact_keys")
+    if isinstance(names, list):
+        state.redact_keys |= {str(name) for name in names}
 
 
 def _commit(state: RunState, event: Event, delta: Any) -> None:

@@ -23,6 +23,7 @@ class ForkPoint:
     visit: int
     context: dict[str, Any]
     inputs: dict[str, Any]
+    redact_keys: frozenset[str]
 
 
 def find_fork_point(run_id: str, events: Iterable[Event], at: int | str) -> ForkPoint:
@@ -61,4 +62,5 @@ def _point(state: RunState, event: Event) -> ForkPoint:
         visit=state.visit,
         context=dict(state.context),
         inputs=state.inputs,
+        redact_keys=state.redact_keys,
     )

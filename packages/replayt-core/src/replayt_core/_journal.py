@@ -77,11 +77,22 @@ class CallAnswer:
     value: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A process whose handler is executed again: behind which seq it began, how it ended."""
+
+    begin: int
+    cut_short: bool
+
+
 class Journal:
     """Numbers the calls of an attempt, serves those that the log holds, writes the others.
 
-    `following` says that the attempt's end stands in the log: a call that was in flight then is
-    not made again.
+    `followed` is set where a process that is over is followed: a call that was in flight at its
+    end is not made again; one that an earlier process left behind is, as it was then. `lost` are
+    the calls whose reply was not kept, `withheld` says that the handler was refused one and
+    `misled` that it left the log only after that. `made` lists the seqs of recorded calls and
+    notes in the order they are made now.
     """
 
     def __init__(
@@ -90,10 +101,10 @@ class Journal:
         effects: Sequence[Effect] = (),
         answers: Mapping[int, CallAnswer] | None = None,
         *,
-        following: bool = False,
+        followed: Followed | None = None,
     ) -> None:
         self._writer = writer
-        self.following = following
+        self.followed = followed
         self.recorded = recorded_calls(effects)
         self._notes = [(seq, payload) for seq, kind, payload in effects if kind == "step_note"]
         self._next_note = 0
@@ -103,6 +114,9 @@ class Journal:
         self.divergence: DeterminismError | None = None
         self.mismatch: tuple[RecordedCall, Payload] | None = None
         self.lost: list[int] = []
+        self.withheld = False
+        self.misled = False
+        self.made: list[int] = []
         self.refusal: RefusedError | None = None
 
     def next_call(self, kind: CallKind, asked: Payload) -> tuple[int, RecordedCall | None]:
@@ -115,6 +129,7 @@ class Journal:
         recorded = self.recorded.get(self.calls)
         if recorded is None:
             return self.calls, None
+        self._make(recorded.seq)
         if kind == "tool":
             then_arguments = recorded.request.get("arguments")
             asked = {**asked, "arguments": as_recorded(then_arguments, asked.get("arguments"))}
@@ -131,7 +146,35 @@ class Journal:
 
     def serves(self, recorded: RecordedCall) -> bool:
         """Whether a recorded call is answered from the log."""
-        return recorded.finished or (self.following and recorded.response is not None)
+        if recorded.finished or self.followed is None:
+            return recorded.finished
+        return recorded.response is not None and recorded.end_seq > self.followed.begin
+
+    def left_open(self, call: int) -> bool:
+        """Whether the followed process made the call, and ended its attempt without its end.
+
+        So it does where its run was cancelled while it paused.
+        """
+        recorded, followed = self.recorded.get(call), self.followed
+        if recorded is None or followed is None or followed.cut_short:
+            return False
+        return recorded.response is None and recorded.seq > followed.begin
+
+    def out_of_order(self) -> tuple[int, int] | None:
+        """The first recorded call or note that was made too late, and the one it comes before."""
+        pairs = zip(self.made[1:], self.made, strict=False)
+        return next(((late, early) for late, early in pairs if late < early), None)
+
+    def describe(self, seq: int) -> str:
+        """The recorded call or note of that seq, in a line."""
+        for call in self.recorded.values():
+            if call.seq == seq:
+                return describe_call(call.kind, call.request)
+        return next(f"note {_short(note)}" for at, note in self._notes if at == seq)
+
+    def _make(self, seq: int) -> None:
+        if not self.withheld:  # what a handler does behind a refused reply says nothing of it
+            self.made.append(seq)
 
     def missing_before(self, seq: int) -> tuple[int, str] | None:
         """The first recorded call or note before `seq` that was not made yet: its seq, and what."""
@@ -152,6 +195,7 @@ class Journal:
             f"{where}: {message}", recorded=recorded, now=now, seq=seq
         )
         self.divergence.what = message
+        self.misled = self.withheld
         raise self.divergence
 
     def append(self, *drafts: Draft) -> list[Event]:
@@ -163,6 +207,7 @@ class Journal:
         if self._next_note < len(self._notes):
             seq, recorded = self._notes[self._next_note]
             self._next_note += 1
+            self._make(seq)
             payload = as_recorded(recorded, self._writer.scrubber.encode(payload)[1])
             if to_json(recorded) != to_json(payload):
                 self.diverge("a note differs", _short(recorded), _short(payload), seq)
@@ -235,7 +280,9 @@ def fingerprint(kind: CallKind, asked: Payload) -> object:
         return kind, asked.get("name"), to_json(_sorted(asked.get("arguments")))
     messages = [(item.get("role"), item.get("sha256")) for item in asked.get("messages", ())]
     overrides = to_json(_sorted(asked.get("overrides") or {}))
-    return kind, messages, overrides, asked.get("schema_name")
+    # How a repair is worded is not the handler's: it may change with a release.
+    repair = (asked.get("repair") or {}).get("number")
+    return kind, messages, overrides, asked.get("schema_name"), repair
 
 
 def describe_call(kind: CallKind, asked: Payload) -> str:
@@ -249,6 +296,8 @@ def describe_call(kind: CallKind, asked: Payload) -> str:
     schema = asked.get("schema_name")
     settings = asked.get("overrides") or {}
     asks = f"llm {schema or 'text'} [{messages}]"
+    if asked.get("repair"):
+        asks += f", repair {asked['repair'].get('number')}"
     return f"{asks} with {_short(settings)}" if settings else asks
 
 

@@ -6,21 +6,29 @@ session that a driver then drives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 from replayt_core._attempt import Services
-from replayt_core._fold import fold, new_state
+from replayt_core._fold import RunState, fold, new_state
 from replayt_core._fork import find_fork_point
+from replayt_core._hiding import Hiding, check_redact_keys
 from replayt_core._journal import CallAnswer
 from replayt_core._llm_source import LLMSource
 from replayt_core._log_writer import LogWriter, hold, repair
 from replayt_core._machine import MAX_STEPS
 from replayt_core._outcome import Started
-from replayt_core._recovery import ResumeOptions, check_answerable, plan_resume
+from replayt_core._recovery import (
+    ResumeOptions,
+    check_answerable,
+    plan_resume,
+    require_revealed,
+)
 from replayt_core._session import Session
 from replayt_core._values import to_json_value
+from replayt_core.budget import Budget
 from replayt_core.errors import (
     ConflictError,
     DefinitionError,
@@ -53,6 +61,8 @@ class Launcher:
         tools: Sequence[Callable[..., Any]] = (),
         max_steps: int = MAX_STEPS,
         timeout_seconds: float | None = None,
+        budget: Budget | None = None,
+        redact_keys: Sequence[str] = (),
         clock: Clock | None = None,
         ids: IdSource | None = None,
     ) -> None:
@@ -68,6 +78,11 @@ class Launcher:
         if timeout_seconds is not None and not timeout_seconds > 0:
             raise DefinitionError("Runner: timeout_seconds must be above 0")
         self._timeout = timeout_seconds
+        if budget is not None and not isinstance(budget, Budget):
+            raise DefinitionError(f"Runner: budget is a Budget, not a {type(budget).__name__}")
+        self._budget = budget
+        self._redact_keys = check_redact_keys(redact_keys)
+        _check_mode(self.log_mode, self._redact_keys)
         self._clock = clock or SystemClock()
         self._ids = ids or _RUN_IDS
 
@@ -79,6 +94,7 @@ class Launcher:
         approved: bool = True,
         allow_changed: bool = False,
         restart_state: bool = False,
+        supplied: Mapping[str, Any] | None = None,
     ) -> None:
         """Raise what a resume would raise once `approval_id` is answered; nothing is written.
 
@@ -88,8 +104,14 @@ class Launcher:
         state = fold(run_id, self.store.read(run_id))
         if state.phase == "absent":
             raise RunNotFoundError(f"no run {run_id!r} in this store")
-        options = ResumeOptions(allow_changed=allow_changed, restart_state=restart_state)
+        options = ResumeOptions(
+            allow_changed=allow_changed,
+            restart_state=restart_state,
+            supplied=_json_object(supplied, "supplied"),
+        )
         check_answerable(self.workflow, state, options, approval_id=approval_id, approved=approved)
+        mode = LogMode.parse(state.summary.log_mode or self.log_mode)
+        require_revealed(state, self._hiding(state, mode, options))
 
     @contextmanager
     def starting(
@@ -104,8 +126,9 @@ class Launcher:
             inputs=_json_object(inputs, "inputs"),
             tags=_checked_tags(tags),
             log_mode=self.log_mode.value,
+            redact_keys=self._redact_keys,
         )
-        with self._begun(run_id, started) as session:
+        with self._begun(run_id, started, Hiding(self._redact_keys)) as session:
             yield session
 
     @contextmanager
@@ -126,15 +149,21 @@ class Launcher:
                 f"run {run_id} cannot be forked at {point.state!r}: workflow "
                 f"{self.workflow.name!r} has no such step"
             )
+        names = point.redact_keys | frozenset(self._redact_keys)
+        _check_mode(self.log_mode, names)
+        new = _json_object(changes, "the changed context")
+        hiding = Hiding(names, new)
         started = Started(
-            inputs=point.inputs,
+            inputs=hiding.reveal_known(point.inputs),
             tags=_checked_tags(tags),
             log_mode=self.log_mode.value,
             state=point.state,
-            context={**point.context, **_json_object(changes, "the changed context")},
+            redact_keys=tuple(sorted(names)),
+            context=hiding.reveal({**point.context, **new}),
             forked_from={"run_id": run_id, "seq": point.seq, "hash": point.hash},
         )
-        with self._begun(new_run_id, started) as session:
+        hiding.trust(point.inputs)
+        with self._begun(new_run_id, started, hiding) as session:
             yield session
 
     @contextmanager
@@ -148,8 +177,12 @@ class Launcher:
             if state.phase == "absent":
                 raise RunNotFoundError(f"no run {run_id!r} in this store")
             plan = plan_resume(self.workflow, state, options)
-            writer = LogWriter(self.store, state, self._clock, Scrubber())
             mode = LogMode.parse(state.summary.log_mode or self.log_mode)
+            hiding = self._hiding(state, mode, options)
+            if plan is not None:
+                require_revealed(state, hiding)
+                plan = replace(plan, redact_keys=tuple(sorted(hiding.names - state.redact_keys)))
+            writer = LogWriter(self.store, state, self._clock, Scrubber(hiding))
             session = self._session(writer, mode, options.answers)
             if plan is None:
                 yield session
@@ -159,19 +192,19 @@ class Launcher:
             ):
                 raise RefusedError(
                     f"run {run_id} has no end and this store has no locks: somebody may be "
-                    "executing it; make sure nobody is, then use take_over=True"
+                    "executing it; make sure nobody is, then use take_over=True (--take-over)"
                 )
             session.record(plan, repair(self.store, run_id))
             with _unwinding(session):
                 yield session
 
     @contextmanager
-    def _begun(self, run_id: str | None, started: Started) -> Iterator[Session]:
+    def _begun(self, run_id: str | None, started: Started, hiding: Hiding) -> Iterator[Session]:
         run_id = check_run_id(self._ids.new_run_id() if run_id is None else run_id)
         with hold(self.store, run_id):
             if next(iter(self.store.read(run_id)), None) is not None:
                 raise _exists(run_id)
-            writer = LogWriter(self.store, new_state(run_id), self._clock, Scrubber())
+            writer = LogWriter(self.store, new_state(run_id), self._clock, Scrubber(hiding))
             session = self._session(writer, self.log_mode)
             try:
                 session.record(started, repair(self.store, run_id))
@@ -179,6 +212,11 @@ class Launcher:
                 raise _exists(run_id) from None
             with _unwinding(session):
                 yield session
+
+    def _hiding(self, state: RunState, mode: LogMode, options: ResumeOptions) -> Hiding:
+        names = state.redact_keys | frozenset(self._redact_keys)
+        _check_mode(mode, names)
+        return Hiding(names, options.supplied)
 
     def _session(
         self,
@@ -193,6 +231,7 @@ class Launcher:
             llm=LLMSource(writer.scrubber, self._llm_client, self._llm_settings),
             clock=self._clock,
             deadline=None if self._timeout is None else self._clock.monotonic() + self._timeout,
+            budget=self._budget,
         )
         return Session(services, self._tools, max_steps=self._max_steps, answers=answers)
 
@@ -215,6 +254,7 @@ def resume_options(
     allow_changed: bool = False,
     retry_failed: bool = False,
     restart_state: bool = False,
+    supplied: Mapping[str, Any] | None = None,
 ) -> ResumeOptions:
     """The options of a resume, with what was said of calls gathered by seq."""
     answers = {seq: CallAnswer("retry") for seq in retry_calls}
@@ -226,7 +266,16 @@ def resume_options(
         allow_changed=allow_changed,
         retry_failed=retry_failed,
         restart_state=restart_state,
+        supplied=_json_object(supplied, "supplied"),
     )
+
+
+def _check_mode(mode: LogMode, names: Collection[str]) -> None:
+    if names and mode is LogMode.full:
+        raise DefinitionError(
+            "redact_keys hides fields, and log mode full keeps messages and replies as they are: "
+            "use log mode redacted or structured_only"
+        )
 
 
 def _exists(run_id: str) -> RunExistsError:

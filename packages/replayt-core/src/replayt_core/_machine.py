@@ -20,6 +20,7 @@ from replayt_core._outcome import (
     Interrupted,
     Outcome,
     OutcomeUnknown,
+    OverBudget,
     Raised,
     Resumed,
     Returned,
@@ -84,6 +85,8 @@ def _started(desk: _Desk, outcome: Started) -> list[Draft]:
         "tags": outcome.tags,
         "log_mode": outcome.log_mode,
     }
+    if outcome.redact_keys:
+        payload["redact_keys"] = list(outcome.redact_keys)
     if outcome.context is not None:
         payload["context"] = outcome.context
         payload["forked_from"] = outcome.forked_from
@@ -171,7 +174,7 @@ def _outcome_unknown(desk: _Desk, outcome: OutcomeUnknown) -> list[Draft]:
     return [Draft("run_paused", paused)]
 
 
-def _timed_out(desk: _Desk, outcome: TimedOut) -> list[Draft]:
+def _cut_off(desk: _Desk, outcome: TimedOut | OverBudget) -> list[Draft]:
     return _fail(desk, outcome.error, outcome.delta)
 
 
@@ -189,6 +192,8 @@ def _resumed(desk: _Desk, outcome: Resumed) -> list[Draft]:
         "from_seq": state.last_seq,
         "reason": outcome.reason,
     }
+    if outcome.redact_keys:
+        payload["redact_keys"] = list(outcome.redact_keys)
     if outcome.overrides:
         payload["overrides"] = outcome.overrides
     drafts = [Draft("run_resumed", payload)]
@@ -301,7 +306,8 @@ _RECORDERS: dict[type[Any], Callable[[_Desk, Any], list[Draft]]] = {
     Raised: _raised,
     AskedApproval: _asked_approval,
     OutcomeUnknown: _outcome_unknown,
-    TimedOut: _timed_out,
+    TimedOut: _cut_off,
+    OverBudget: _cut_off,
     Interrupted: _interrupted,
     Resumed: _resumed,
 }

@@ -43,6 +43,7 @@ class Started:
 
     inputs: dict[str, Any]
     tags: dict[str, str]
+    redact_keys: tuple[str, ...] = ()
     log_mode: str
     state: str | None = None
     context: dict[str, Any] | None = None
@@ -104,6 +105,14 @@ class TimedOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OverBudget:
+    """The run has used up its budget of model calls or tokens."""
+
+    error: ErrorInfo
+    delta: Payload = field(default_factory=no_delta)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
     """The process ends, the run does not; `signal` is the name of the signal that asked for it."""
 
@@ -124,6 +133,7 @@ class Resumed:
     applies: int | None = None
     restart: bool = False
     give_up: bool = False
+    redact_keys: tuple[str, ...] = ()
 
 
 Outcome = (
@@ -134,6 +144,7 @@ Outcome = (
     | AskedApproval
     | OutcomeUnknown
     | TimedOut
+    | OverBudget
     | Interrupted
     | Resumed
 )

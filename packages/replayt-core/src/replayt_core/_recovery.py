@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from replayt_core._approvals import open_request
 from replayt_core._fold import Pause, RunState
 from replayt_core._graph import reachable
+from replayt_core._hiding import Hiding
 from replayt_core._journal import CallAnswer, recorded_calls
 from replayt_core._machine import MAX_RECOVERIES
 from replayt_core._outcome import Resumed
@@ -32,6 +34,7 @@ class ResumeOptions:
     allow_changed: bool = False
     retry_failed: bool = False
     restart_state: bool = False
+    supplied: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plan_resume(workflow: Workflow, state: RunState, options: ResumeOptions) -> Resumed | None:
@@ -212,6 +215,22 @@ def _ahead(here: str, states: set[str], edges: Edges) -> tuple[set[str], Edges]:
     return inside & states, {edge for edge in edges if edge[0] in inside}
 
 
+def require_revealed(state: RunState, hiding: Hiding) -> None:
+    """Raise `RedactedValueError` where what a handler would get holds what nobody handed in.
+
+    That is the context, what served calls returned, what approvals showed.
+    """
+    if not hiding.names:
+        return
+    served = [
+        payload.get("result" if kind == "tool_result" else "data")
+        for _, kind, payload in state.effects
+        if kind in ("tool_result", "structured_output")
+    ]
+    shown = [approval.details for approval in state.approvals.values()]
+    hiding.reveal([state.context, state.pause.delta if state.pause else None, served, shown])
+
+
 def check_answerable(
     workflow: Workflow,
     state: RunState,
@@ -226,6 +245,8 @@ def check_answerable(
     )
     if request is None:
         plan_resume(workflow, state, options)
+        if approval_id is not None:
+            open_request(state, approval_id, approved)
         return
     request.approved = approved
     try:

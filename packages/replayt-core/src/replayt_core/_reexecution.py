@@ -7,35 +7,26 @@ executed when its end has been read, with every call that the log holds of it se
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from inspect import iscoroutinefunction
-from typing import Any
 
-from replayt_core._attempt import Attempt, Services
 from replayt_core._differences import compare_batches, describe_batch, prompt_differences
 from replayt_core._error_info import error_location, shown_path
 from replayt_core._fold import EFFECTS, RunState
-from replayt_core._journal import Journal
-from replayt_core._llm_source import LLMSource
-from replayt_core._log_writer import LogWriter
+from replayt_core._journal import Followed
 from replayt_core._machine import record
 from replayt_core._moves import MOVES, Phase
-from replayt_core._outcome import Outcome, OutcomeUnknown
+from replayt_core._offline import Executed, Offline
+from replayt_core._outcome import OutcomeUnknown
 from replayt_core._recovery import workflow_changes
-from replayt_core._session import Session
-from replayt_core.context import RunContext
 from replayt_core.errors import DeterminismError
 from replayt_core.events import Draft, Event
-from replayt_core.memory import MemoryStore
-from replayt_core.ports.llm import ChatRequest, ChatResponse, RetryListener
-from replayt_core.ports.system import SystemClock
-from replayt_core.redaction import LogMode, Scrubber
-from replayt_core.tools import Tool
-from replayt_core.workflow import Step, Workflow
+from replayt_core.workflow import Step
 
 _OUT_OF_BAND = frozenset({"approval_resolved", "log_repaired"})
 _CUT_SHORT = frozenset({"run_interrupted", "run_resumed"})
+_LIMITS = frozenset({"StepTimeout", "BudgetExceededError"})
+"""The error types of runs that were ended from outside their handlers."""
 _UNLIMITED = 2**63
 
 
@@ -57,39 +48,15 @@ class Difference:
     details: tuple[str, ...] = ()
 
 
-class _BeyondLog(BaseException):
-    """The handler does something that the log of its invocation does not hold."""
-
-
-class _Follower(LogWriter):
-    """Stands where the log writer stands, and writes nothing."""
-
-    def __init__(self, state: RunState) -> None:
-        super().__init__(MemoryStore(), state, SystemClock(), Scrubber())
-        self.beyond: tuple[str, dict[str, Any]] | None = None
-
-    def append(self, drafts: Sequence[Draft]) -> list[Event]:
-        """The handler left the log: remember with what, and unwind it."""
-        if self.beyond is None:
-            self.beyond = (drafts[0].type, drafts[0].payload)
-        raise _BeyondLog
-
-
-class _NoModel:
-    """No call is ever made: every call is served, or ends the following."""
-
-    def complete(self, request: ChatRequest, *, on_retry: RetryListener) -> ChatResponse:
-        raise _BeyondLog
-
-
 class Reexecution:
     """Takes a log's batches in order, and runs each invocation when its end has been read."""
 
-    def __init__(self, workflow: Workflow, state: RunState, tools: Sequence[Tool]) -> None:
-        self._workflow = workflow
+    def __init__(self, offline: Offline, state: RunState) -> None:
+        self._offline = offline
+        self._workflow = offline.workflow
         self._state = state
-        self._tools = tools
         self._open = False
+        self._opened_at = 0
         self._changes: list[str] = []
         self.attempts = 0
         self.served = 0
@@ -112,6 +79,7 @@ class Reexecution:
         if events[0].type == "run_started":
             self._look_at_workflow(events[0])
         self._open = _opens(events, self._state.phase)
+        self._opened_at = events[-1].seq
 
     def finish(self) -> None:
         """The log has ended; an invocation that is open was cut short."""
@@ -126,6 +94,7 @@ class Reexecution:
         for name, code in self._workflow.code().items():
             if name in recorded and recorded[name] != code:
                 yield f"the source of step {name!r} has changed since the run"
+        yield from self._offline.requests
 
     def _look_at_workflow(self, started: Event) -> None:
         before = RunState(started.run_id, self._state.summary)
@@ -155,7 +124,7 @@ class Reexecution:
     def _close(self, end: Sequence[Event]) -> None:
         """Execute the open invocation, whose end is `end` (empty or another process: cut short)."""
         step = self._workflow.steps.get(self._state.state or "")
-        cut_short = not end or end[0].type in _CUT_SHORT or _timed_out(end)
+        cut_short = not end or end[0].type in _CUT_SHORT or _was_cut_off(end)
         if step is None:
             seq = self._state.entered_seq
             self.difference = self._differs(
@@ -163,113 +132,115 @@ class Reexecution:
             )
             return
         self.attempts += 1
-        follower = _Follower(self._state)
-        mode = LogMode.parse(self._state.summary.log_mode or LogMode.redacted)
-        services = Services(
-            workflow=self._workflow,
-            writer=follower,
-            mode=mode,
-            llm=LLMSource(follower.scrubber, _NoModel()),
-            clock=SystemClock(),
-        )
-        session = Session(services, self._tools)
-        attempt, outcome = self._execute(step, session)
-        self.served += attempt.journal.served
-        self._judge(step, attempt, follower, outcome, end, cut_short)
-
-    def _execute(self, step: Step, session: Session) -> tuple[Attempt, Outcome | BaseException]:
-        """What the handler does now: an outcome, or the error that ended the following."""
-        attempt = self._open_attempt(session)
-        raised: BaseException | None = None
-        value: object = None
-        try:
-            step.check_context(self._state.context)
-            value = step.handler(RunContext(attempt, self._tools))
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raised = error
-        if isinstance(value, Coroutine):
-            value.close()  # nothing of it has run: it wants the context of `AsyncRunner`
-            from replayt_core._turns import run_apart  # it imports asyncio
-
-            attempt = self._open_attempt(session)
-            ended = run_apart(attempt, step, self._tools)
-            value, raised = ended.value, ended.error
-        try:
-            if raised is not None:
-                if isinstance(raised, Exception):
-                    attempt.journal.require_all_served()
-                return attempt, session.raised(attempt, raised)
-            return attempt, session.returned(attempt, value, 0.0)
-        except (_BeyondLog, DeterminismError) as error:
-            return attempt, error
-
-    def _open_attempt(self, session: Session) -> Attempt:
-        services = session.services
-        journal = Journal(services.writer, list(self._state.effects), following=True)
-        attempt = Attempt(services, journal)
-        attempt.deadline = None  # how long things take here says nothing of the run
-        return attempt
+        followed = Followed(self._opened_at, cut_short)
+        done = self._offline.execute(step, self._state, end, followed=followed)
+        self.served += done.attempt.journal.served
+        self.difference = self._judge(step, done, end, cut_short=cut_short)
 
     def _judge(
-        self,
-        step: Step,
-        attempt: Attempt,
-        follower: _Follower,
-        outcome: Outcome | BaseException,
-        end: Sequence[Event],
-        cut_short: bool,
-    ) -> None:
-        journal, state = attempt.journal, self._state
-        where = f"state {state.state!r}, visit {state.visit}, attempt {state.attempt}"
-        if journal.lost:
-            calls = ", ".join(str(seq) for seq in journal.lost)
-            self.not_replayable.append(
-                f"{where}: the text call at seq {calls} is not replayable in log mode "
-                f"{attempt.services.mode.value}"
-            )
-            return
-        divergence = journal.divergence
-        if divergence is not None:
-            if cut_short and journal.mismatch is None and iscoroutinefunction(step.handler):
-                return  # its tasks may wait for what the cut has taken away
-            place = error_location(divergence) or _place(step)
-            details = prompt_differences(*journal.mismatch) if journal.mismatch else ()
-            self.difference = self._differs(
-                divergence.seq or state.entered_seq,
-                divergence.what,
-                divergence.recorded,
-                divergence.now,
-                place,
-                tuple(details),
-            )
-            return
-        if cut_short or (end and isinstance(outcome, OutcomeUnknown)):
-            return
-        if follower.beyond is not None and not isinstance(outcome, _BeyondLog):
-            outcome = _BeyondLog()
-        if isinstance(outcome, BaseException):
-            asked = follower.beyond or ("nothing", {})
-            self.difference = self._differs(
-                end[0].seq,
-                "the attempt goes on where the log has its end",
-                describe_batch([(event.type, event.payload) for event in end]),
-                describe_batch([asked]),
+        self, step: Step, done: Executed, end: Sequence[Event], *, cut_short: bool
+    ) -> Difference | None:
+        """The first thing that the handler does otherwise than its log; None where that is all."""
+        journal = done.attempt.journal
+        disorder = self._disorder(step, done)
+        if disorder is not None:
+            return disorder
+        # A handler may do anything once it was refused a reply: that is no difference.
+        if journal.lost and (journal.divergence is None or journal.misled):
+            self._name_lost(done)
+            return None
+        if journal.divergence is not None:
+            if cut_short and journal.mismatch is None and done.awaited:
+                return None  # its tasks may wait for what the cut has taken away
+            return self._diverged(step, done, journal.divergence)
+        if done.late:
+            return self._late(step, done, end, cut_short=cut_short)
+        if cut_short or (end and isinstance(done.outcome, OutcomeUnknown)):
+            return None
+        return self._compare_ends(step, done, end)
+
+    def _disorder(self, step: Step, done: Executed) -> Difference | None:
+        """Calls and notes of a plain handler come one after the other, so their order counts.
+
+        Those of tasks may change places where a resume made calls again.
+        """
+        if done.awaited:
+            return None
+        journal = done.attempt.journal
+        found = journal.out_of_order()
+        if found is not None:
+            late, early = found
+            first, second = journal.describe(late), journal.describe(early)
+            return self._differs(
+                late,
+                "the order of calls and notes",
+                f"{first}, then {second}",
+                f"{second}, then {first}",
                 _place(step),
             )
-            return
+        left = journal.missing_before(_UNLIMITED)
+        if done.beyond is None or left is None or journal.divergence or journal.withheld:
+            return None
+        seq, what = left
+        now = describe_batch([done.beyond])
+        return self._differs(seq, "another effect than the recorded one", what, now, _place(step))
+
+    def _name_lost(self, done: Executed) -> None:
+        state = self._state
+        calls = ", ".join(str(seq) for seq in done.attempt.journal.lost)
+        self.not_replayable.append(
+            f"state {state.state!r}, visit {state.visit}, attempt {state.attempt}: the text call "
+            f"at seq {calls} is not replayable in log mode {done.attempt.services.mode.value}"
+        )
+
+    def _diverged(self, step: Step, done: Executed, error: DeterminismError) -> Difference:
+        mismatch = done.attempt.journal.mismatch
+        return self._differs(
+            error.seq or self._state.entered_seq,
+            error.what,
+            error.recorded,
+            error.now,
+            error_location(error) or _place(step),
+            tuple(prompt_differences(*mismatch) if mismatch else ()),
+        )
+
+    def _late(
+        self, step: Step, done: Executed, end: Sequence[Event], *, cut_short: bool
+    ) -> Difference | None:
+        left = done.attempt.journal.missing_before(_UNLIMITED)
+        if cut_short and (left is None or done.awaited):
+            return None  # it did what is recorded, and nobody knows how long it would have taken
+        return self._differs(
+            end[0].seq if end else self._state.last_seq,
+            "the time for executing this run again is used up",
+            _described(end) if end else "cut short",
+            f"the handler of {self._state.state!r} has not ended",
+            _place(step),
+        )
+
+    def _compare_ends(self, step: Step, done: Executed, end: Sequence[Event]) -> Difference | None:
+        state = self._state
+        if done.outcome is None or done.beyond is not None:
+            return self._differs(
+                end[0].seq,
+                "the attempt goes on where the log has its end",
+                _described(end),
+                describe_batch([done.beyond or ("nothing", {})]),
+                _place(step),
+            )
         struck = any(
             event.type == "run_failed"
             and (event.payload.get("error") or {}).get("type") == "MaxStepsError"
             for event in end
         )
         limit = state.summary.states if struck else _UNLIMITED
-        drafts = record(self._workflow, state, outcome, max_steps=limit)
+        hide = done.attempt.hiding.hide
+        drafts = [
+            Draft(draft.type, hide(draft.payload))
+            for draft in record(self._workflow, state, done.outcome, max_steps=limit)
+        ]
         found = compare_batches(end, drafts)
-        if found is not None:
-            seq, what, recorded, now = found
-            self.difference = self._differs(seq, what, recorded, now, _place(step))
+        return self._differs(*found, _place(step)) if found is not None else None
 
     def _differs(
         self,
@@ -303,11 +274,15 @@ def _opens(events: Sequence[Event], before: Phase) -> bool:
     return last == "run_resumed" and MOVES[before].get(last) == "executing"
 
 
-def _timed_out(end: Sequence[Event]) -> bool:
-    """A timeout strikes anywhere, so the attempt is followed only as far as its calls go."""
+def _described(end: Sequence[Event]) -> str:
+    return describe_batch([(event.type, event.payload) for event in end])
+
+
+def _was_cut_off(end: Sequence[Event]) -> bool:
+    """A limit strikes anywhere, so the attempt is followed only as far as its calls go."""
     # A handler that raised an error of that name itself has a `step_error` before.
     error = end[0].payload.get("error") if end and end[0].type == "run_failed" else None
-    return isinstance(error, dict) and error.get("type") == "StepTimeout"
+    return isinstance(error, dict) and error.get("type") in _LIMITS
 
 
 def _place(step: Step) -> str | None:

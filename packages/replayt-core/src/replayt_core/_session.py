@@ -12,10 +12,19 @@ from replayt_core._error_info import error_info
 from replayt_core._fold import Approval, RunState
 from replayt_core._journal import CallAnswer, Journal
 from replayt_core._machine import MAX_STEPS, record
-from replayt_core._outcome import AskedApproval, Interrupted, Outcome, Raised, Returned, TimedOut
+from replayt_core._outcome import (
+    AskedApproval,
+    Interrupted,
+    Outcome,
+    OverBudget,
+    Raised,
+    Returned,
+    TimedOut,
+)
 from replayt_core._summary import RunSummary
 from replayt_core.errors import (
     ApprovalPending,
+    BudgetExceededError,
     ContextInUseError,
     ContextSchemaError,
     DefinitionError,
@@ -29,6 +38,7 @@ from replayt_core.tools import Tool
 from replayt_core.workflow import Step
 
 NEVER_RETRIED = (
+    BudgetExceededError,
     ContextSchemaError,
     DefinitionError,
     ContextInUseError,
@@ -143,11 +153,14 @@ class Session:
 
     def returned(self, attempt: Attempt, value: object, elapsed_ms: float) -> Outcome:
         """The outcome of a handler that returned."""
-        attempt.journal.require_all_served()
+        if attempt.over_budget is None:
+            attempt.journal.require_all_served()
         set_aside = self._close(attempt)
         if set_aside is not None:
             return set_aside
         delta, bad = attempt.data.delta()
+        if attempt.over_budget is not None:
+            return OverBudget(error=self._info(attempt.over_budget), delta=delta)
         left = attempt.seconds_left()
         if attempt.overdue is not None or (left is not None and left <= 0):
             late = attempt.overdue or f"step {attempt.here!r} has used up its time"
@@ -169,6 +182,9 @@ class Session:
         set_aside = self._close(attempt)
         if set_aside is not None:
             return set_aside
+        if attempt.over_budget is not None and isinstance(error, Exception):
+            delta = attempt.data.delta()[0]
+            return OverBudget(error=self._info(attempt.over_budget), delta=delta)
         if isinstance(error, ApprovalPending):
             error = DefinitionError("ApprovalPending was raised by hand; use ctx.request_approval")
         if attempt.overdue is not None or isinstance(error, StepTimeout):
@@ -210,7 +226,7 @@ class Session:
             status=state.summary.status,
             final_state=state.final_state if state.phase == "ended" else state.state,
             error=error,
-            context=dict(state.context),
+            context=dict(self.services.writer.scrubber.hiding.reveal_known(state.context)),
             waiting=tuple(state.open_approvals()),
             waiting_call=state.pause.call if state.pause is not None else None,
             summary=state.summary,

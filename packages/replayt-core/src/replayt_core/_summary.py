@@ -6,11 +6,14 @@ that does not fit adds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from replayt_core.events import Event, Payload
+
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What reading a payload raises that does not fit."""
 
 Status = Literal["completed", "failed", "paused", "interrupted", "running"]
 
@@ -47,6 +50,8 @@ class RunSummary:
     total_tokens: int = 0
     hosts: set[str] = field(default_factory=set)
     providers: set[str] = field(default_factory=set)
+    unanswered: set[int] = field(default_factory=set, repr=False, compare=False)
+    """Calls of this attempt without an end: one that is made again counts once."""
 
     @property
     def status(self) -> Status:
@@ -74,36 +79,37 @@ def apply_summary(summary: RunSummary, event: Event) -> None:
     summary.last_seq = event.seq
     summary.last_ts = event.ts
     summary.events += 1
-    count = _COUNTS.get(event.type)
+    count = COUNTS.get(event.type)
     if count is not None:
         try:
-            count(summary, event.payload, event)
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
+            count(summary, event.payload, event.ts)
+        except UNFIT:
             return  # `apply` notes the same payload in `problems`
 
 
-def _sum_started(summary: RunSummary, payload: Payload, event: Event) -> None:
+def _sum_started(summary: RunSummary, payload: Payload, ts: str) -> None:
     summary.workflow_name = _text(payload.get("workflow_name"))
     summary.workflow_version = _text(payload.get("workflow_version"))
     summary.log_mode = _text(payload.get("log_mode"))
-    summary.started_ts = event.ts
+    summary.started_ts = ts
     tags = payload.get("tags")
     if isinstance(tags, dict):
         summary.tags = {str(key): str(value) for key, value in tags.items()}
 
 
-def _sum_entered(summary: RunSummary, payload: Payload, _event: Event) -> None:
+def _sum_entered(summary: RunSummary, payload: Payload, _ts: str) -> None:
     summary.state = _text(payload.get("state"))
+    summary.unanswered.clear()
     if payload.get("attempt", 1) == 1:
         summary.states += 1
 
 
-def _sum_transition(summary: RunSummary, _payload: Payload, _event: Event) -> None:
+def _sum_transition(summary: RunSummary, _payload: Payload, _ts: str) -> None:
     summary.transitions += 1
 
 
-def _sum_request(summary: RunSummary, payload: Payload, _event: Event) -> None:
-    summary.llm_calls += 1
+def _sum_request(summary: RunSummary, payload: Payload, _ts: str) -> None:
+    summary.llm_calls += _is_new(summary, payload)
     effective = payload.get("effective")
     if isinstance(effective, dict):
         if isinstance(effective.get("host"), str):
@@ -112,56 +118,66 @@ def _sum_request(summary: RunSummary, payload: Payload, _event: Event) -> None:
             summary.providers.add(effective["provider"])
 
 
-def _sum_response(summary: RunSummary, payload: Payload, _event: Event) -> None:
+def _sum_response(summary: RunSummary, payload: Payload, _ts: str) -> None:
+    summary.unanswered.discard(_call(payload))
     if payload.get("ok") is False:
         summary.llm_failures += 1
-    latency = payload.get("latency_ms")
-    if isinstance(latency, int | float):
-        summary.latency_ms += latency
+    summary.latency_ms += millis(payload.get("latency_ms")) or 0.0
     usage = payload.get("usage")
     if isinstance(usage, dict):
-        summary.prompt_tokens += _count(usage.get("prompt_tokens"))
-        summary.completion_tokens += _count(usage.get("completion_tokens"))
-        summary.total_tokens += _count(usage.get("total_tokens"))
+        summary.prompt_tokens += tokens(usage.get("prompt_tokens")) or 0
+        summary.completion_tokens += tokens(usage.get("completion_tokens")) or 0
+        summary.total_tokens += tokens(usage.get("total_tokens")) or 0
 
 
-def _sum_llm_retry(summary: RunSummary, _payload: Payload, _event: Event) -> None:
+def _sum_llm_retry(summary: RunSummary, _payload: Payload, _ts: str) -> None:
     summary.llm_retries += 1
 
 
-def _sum_tool(summary: RunSummary, _payload: Payload, _event: Event) -> None:
-    summary.tool_calls += 1
+def _sum_tool(summary: RunSummary, payload: Payload, _ts: str) -> None:
+    summary.tool_calls += _is_new(summary, payload)
 
 
-def _sum_approval(summary: RunSummary, _payload: Payload, _event: Event) -> None:
+def _sum_tool_result(summary: RunSummary, payload: Payload, _ts: str) -> None:
+    summary.unanswered.discard(_call(payload))
+
+
+def _sum_approval(summary: RunSummary, _payload: Payload, _ts: str) -> None:
     summary.approvals += 1
 
 
-def _sum_retry(summary: RunSummary, _payload: Payload, _event: Event) -> None:
+def _sum_retry(summary: RunSummary, _payload: Payload, _ts: str) -> None:
     summary.retries += 1
 
 
-def _sum_paused(summary: RunSummary, _payload: Payload, _event: Event) -> None:
+def _sum_paused(summary: RunSummary, _payload: Payload, _ts: str) -> None:
     summary.paused = True
 
 
-def _sum_resumed(summary: RunSummary, _payload: Payload, _event: Event) -> None:
+def _sum_resumed(summary: RunSummary, _payload: Payload, _ts: str) -> None:
     summary.paused = False
     summary.ended = summary.error = summary.failed_state = None
 
 
-def _sum_failed(summary: RunSummary, payload: Payload, _event: Event) -> None:
+def _sum_failed(summary: RunSummary, payload: Payload, _ts: str) -> None:
     error = payload.get("error")
     summary.error = error if isinstance(error, dict) else {"type": "", "message": str(error)}
     summary.failed_state = _text(payload.get("state"))
 
 
-def _sum_completed(summary: RunSummary, payload: Payload, _event: Event) -> None:
+def _sum_completed(summary: RunSummary, payload: Payload, _ts: str) -> None:
     summary.ended = "completed" if payload.get("status", "completed") == "completed" else "failed"
     summary.state = _text(payload.get("final_state"))
 
 
-_COUNTS: dict[str, Callable[[RunSummary, Payload, Event], None]] = {
+def entry_of(payload: Payload, visits: Mapping[str, int]) -> tuple[str, int, int]:
+    """State, visit and attempt of a `state_entered`; older logs number neither."""
+    name = str(payload["state"])
+    attempt = int(payload.get("attempt", 1))
+    return name, int(payload.get("visit", visits.get(name, 0) + (attempt == 1))), attempt
+
+
+COUNTS: dict[str, Callable[[RunSummary, Payload, str], None]] = {
     "run_started": _sum_started,
     "state_entered": _sum_entered,
     "transition": _sum_transition,
@@ -169,6 +185,7 @@ _COUNTS: dict[str, Callable[[RunSummary, Payload, Event], None]] = {
     "llm_response": _sum_response,
     "llm_retry": _sum_llm_retry,
     "tool_call": _sum_tool,
+    "tool_result": _sum_tool_result,
     "approval_requested": _sum_approval,
     "retry_scheduled": _sum_retry,
     "run_paused": _sum_paused,
@@ -176,11 +193,42 @@ _COUNTS: dict[str, Callable[[RunSummary, Payload, Event], None]] = {
     "run_failed": _sum_failed,
     "run_completed": _sum_completed,
 }
+"""What each event type adds, given its payload and time."""
 
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _count(value: Any) -> int:
-    return value if type(value) is int else 0
+def _call(payload: Payload) -> int:
+    """The number of a call; 0, which no call has, where the log gives none."""
+    call = payload.get("call")
+    return call if type(call) is int else 0
+
+
+def _is_new(summary: RunSummary, payload: Payload) -> bool:
+    """Whether this is another call, not one that is made again since its end was lost."""
+    call = _call(payload)
+    if call in summary.unanswered:
+        return False
+    if call:
+        summary.unanswered.add(call)
+    return True
+
+
+# What a payload says in numbers, or None where it says nothing that can be summed.
+
+
+def tokens(value: Any) -> int | None:
+    """A count of tokens. Beyond 2^53 it is no count, and other programs would round it."""
+    return value if type(value) is int and 0 <= value < _EXACT else None
+
+
+def millis(value: Any) -> float | None:
+    """A duration in milliseconds."""
+    if type(value) in (int, float) and 0 <= value < _EXACT:
+        return float(value)
+    return None
+
+
+_EXACT = 1 << 53

@@ -70,6 +70,14 @@ class _Tools:
         """The names of the tools that can be called here."""
         return list(self._tools)
 
+    def schemas(self) -> list[dict[str, JsonValue]]:
+        """The tools that can be called here, as chat protocols take them; see `Tool.schema`.
+
+        Tools of the run come first, then those of this visit in the order of their registration.
+        What a model wants called, the handler calls: nothing is called by itself.
+        """
+        return [known.schema() for known in self._tools.values()]
+
     def _check(self, added: Tool) -> None:
         """Raises where the tool cannot be called here."""
 
@@ -124,12 +132,12 @@ def call_tool(
         attempt.look("call", name, recorded.seq)
     if recorded is not None and attempt.journal.serves(recorded):
         yield Serve(recorded, inline=not _waits(known, asked["arguments"]))
-        return _hand_over(known, cast(Payload, recorded.response))
+        return _hand_over(attempt, known, cast(Payload, recorded.response))
     yield Start(call)
     if recorded is not None:
         result = _settled(attempt, known, recorded, head)
         if result is not None:
-            return _hand_over(known, result)
+            return _hand_over(attempt, known, result)
     requested = Draft("tool_call", {**head, **asked})
     try:
         if known is None:
@@ -141,14 +149,14 @@ def call_tool(
         result = {**head, "name": name, "ok": False, "error": failed, "elapsed_ms": 0.0}
         events = attempt.journal.append(requested, Draft("tool_result", result))
         attempt.look("call", name, events[0].seq)
-        return _hand_over(known, events[1].payload, error)
+        return _hand_over(attempt, known, events[1].payload, error)
     event = attempt.journal.append(requested)[0]
     attempt.look("call", name, event.seq)
     result, cause = yield from _run(attempt, known, bound, key, head)
     logged = attempt.journal.append(Draft("tool_result", result))[0]
     if isinstance(cause, CallInterrupted):
         raise cause
-    return _hand_over(known, logged.payload, cause)
+    return _hand_over(attempt, known, logged.payload, cause)
 
 
 def _json_arguments(name: object, arguments: object) -> JsonValue:
@@ -239,7 +247,9 @@ def _answered(answer: CallAnswer) -> Payload:
     return {"ok": False, "error": {"type": "ToolError", "kind": "CallFailed", "message": message}}
 
 
-def _hand_over(known: Tool | None, result: Payload, cause: BaseException | None = None) -> Any:
+def _hand_over(
+    attempt: Attempt, known: Tool | None, result: Payload, cause: BaseException | None = None
+) -> Any:
     """The value of a logged result, or the error that it records."""
     if not result.get("ok"):
         error = result.get("error") or {}
@@ -248,7 +258,8 @@ def _hand_over(known: Tool | None, result: Payload, cause: BaseException | None 
             raise NotReplayableError(message) from cause
         kind = str(error.get("kind") or error.get("type") or "ToolError")
         raise ToolError(kind, message) from cause
-    logged = decode_value(to_json(result.get("result")))  # the log's own stays as it is
+    result = attempt.hiding.reveal(result.get("result"))
+    logged = decode_value(to_json(result))  # the log's own stays as it is
     if known is None:
         return logged
     try:

@@ -1,11 +1,11 @@
 """The calls of an `async def` handler: awaited live, and handed over one at a time.
 
 Which task of a handler wakes next is decided by which result it gets next, so that order has to be
-the same live and served. Hence one turnstile for both. Live, results are logged and handed over in
-the order they arrive; served, a result waits until it is the next event of the log: every call and
-note before it was made. In both cases the event loop gets some turns between two hand-overs, in
-which whatever the last one set off comes to rest. When the log runs out, calls whose result it
-lacks are made again in `call` order.
+the same live and served. Hence one turnstile for both, for results and for cancelled calls alike.
+Live, they are logged and handed over in the order they arrive; served, each waits until it is the
+next event of the log: every call and note before it was made. In both cases the event loop gets
+some turns between two hand-overs, in which whatever the last one set off comes to rest. When the
+log runs out, calls whose result it lacks are made again in `call` order.
 
 A handler that waits for something else than the log hands over would wait for ever. Where all that
 it awaits, through tasks and `gather`, are calls in here, that is certain and found at once. Behind
@@ -15,13 +15,10 @@ anything else (a lock, a timer, a thread, `TaskGroup`, `asyncio.wait`) it is fou
 from __future__ import annotations
 
 import asyncio
-import inspect
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from replayt_core._attempt import Attempt
 from replayt_core._effects import (
@@ -34,80 +31,24 @@ from replayt_core._effects import (
     Start,
     invoke,
 )
-from replayt_core._journal import CANCELLED, RecordedCall, describe_call
-from replayt_core.context import AsyncRunContext
+from replayt_core._journal import CANCELLED, HANDLER_ENDED, RecordedCall, describe_call
 from replayt_core.errors import DeterminismError, LLMError
 from replayt_core.ports.llm import AsyncLLMClient, RetryNotice
-from replayt_core.tools import Tool
-from replayt_core.workflow import Step
 
 T = TypeVar("T")
 Waiter = asyncio.Future[BaseException | None]
 
-SETTLE_TURNS = 10
+SETTLE_TURNS = 30
 STALL_TURNS = 100
 POLL_SECONDS = 0.02
+_UNWRITTEN = sys.maxsize
+"""Where the request stands that the log does not hold yet: behind everything."""
+_NEVER = _UNWRITTEN + 1
+"""Where nothing stands: such a call waits until its handler is over."""
 
 
 class _Closed(BaseException):
     """The handler is over: whoever still waits for a call stops waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a handler ended; `cancelled` is set where its runner was cancelled meanwhile."""
-
-    value: object
-    error: BaseException | None
-    cancelled: asyncio.CancelledError | None
-
-
-async def run_handler(attempt: Attempt, step: Step, tools: Iterable[Tool]) -> Ended:
-    """Run a handler to its end, and then its calls to theirs."""
-    calls = Turns(attempt)
-    handler = asyncio.create_task(_call(attempt, step, tools, calls))
-    calls.handler = handler
-    cancelled: asyncio.CancelledError | None = None
-    while not handler.done():
-        try:
-            await asyncio.wait({handler})
-        except asyncio.CancelledError as error:
-            cancelled = cancelled or error
-            calls.abandon()
-            handler.cancel()
-    value: object = None
-    failure: BaseException | None = None
-    try:
-        value = handler.result()
-    except BaseException as error:
-        failure = error
-        if not isinstance(error, Exception) and attempt.pause is None:
-            calls.abandon()
-    cancelled = await calls.close() or cancelled
-    return Ended(value, failure, cancelled)
-
-
-def run_apart(attempt: Attempt, step: Step, tools: Iterable[Tool]) -> Ended:
-    """Run a handler in an event loop of its own, in another thread where one runs already."""
-
-    async def main() -> Ended:
-        attempt.move_to_this_thread()
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
-        return await run_handler(attempt, step, tools)
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(main())
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(main())).result()
-
-
-async def _call(attempt: Attempt, step: Step, tools: Iterable[Tool], calls: Turns) -> object:
-    step.check_context(attempt.state.context)
-    handler = cast("Callable[[AsyncRunContext], object]", step.handler)
-    value = handler(AsyncRunContext(attempt, tools, calls))
-    return await value if inspect.isawaitable(value) else value
 
 
 _PATIENCE_FOLLOWING = 10.0
@@ -123,14 +64,15 @@ class Turns:
         self.handler: asyncio.Task[object] | None = None
         self._attempt = attempt
         self._journal = attempt.journal
-        if self._journal.following:
+        if self._journal.followed is not None:
             self.patience_seconds = _PATIENCE_FOLLOWING
         self._loop = asyncio.get_running_loop()
         finished = [call for call in self._journal.recorded.values() if call.finished]
         finished.sort(key=lambda call: call.end_seq)
         self._results = {call.call: call for call in finished}
         self._serving: dict[int, tuple[RecordedCall, Waiter]] = {}
-        self._starting: dict[int, Waiter] = {}
+        self._cancelled: set[int] = set()
+        self._starting: dict[int, tuple[int, Waiter]] = {}
         self._arrived: deque[Waiter] = deque()
         self._waiters: dict[Waiter, None] = {}  # a set would wake them in random order
         self._calls: set[asyncio.Future[None]] = set()
@@ -190,33 +132,58 @@ class Turns:
 
     async def _perform_effect(self, effect: Effect) -> Any:
         if isinstance(effect, Start):
-            return await self._start(effect.call)
+            left_open = self._journal.left_open(effect.call)
+            return await self._start(effect.call, _NEVER if left_open else _UNWRITTEN)
         if isinstance(effect, Serve):
             return await self._serve(effect.recorded, inline=effect.inline)
         if isinstance(effect, Invoke) and not effect.waits:
             return invoke(effect)
         return await self._live(effect)
 
-    async def _start(self, call: int) -> None:
-        """Wait until the log has run out."""
-        if not self._results and not self._starting:
+    async def _start(self, call: int, seq: int = _UNWRITTEN) -> None:
+        """Wait until everything that the log has before `seq` was handed over."""
+        if seq != _NEVER and not self._held_up(seq):
             return
-        waiter = self._starting[call] = self._loop.create_future()
+        waiter: Waiter = self._loop.create_future()
+        self._starting[call] = (seq, waiter)
         try:
             await self._wait(waiter)
         finally:
             del self._starting[call]
 
+    def _held_up(self, seq: int) -> bool:
+        return any(result.end_seq < seq for result in self._results.values()) or any(
+            other <= seq for other, _ in self._starting.values()
+        )
+
     async def _serve(self, recorded: RecordedCall, *, inline: bool) -> None:
         """Wait until the recorded result is the next event of the log."""
         try:
+            await self._start(recorded.call, recorded.seq)  # as it did in a resume
             if not inline:
-                waiter: Waiter = self._loop.create_future()
-                self._serving[recorded.call] = (recorded, waiter)
-                await self._wait(waiter)
+                await self._until_served(recorded)
         finally:
             self._serving.pop(recorded.call, None)
             self._results.pop(recorded.call, None)
+            self._cancelled.discard(recorded.call)
+
+    async def _until_served(self, recorded: RecordedCall) -> None:
+        cancelled: asyncio.CancelledError | None = None
+        while True:
+            waiter: Waiter = self._loop.create_future()
+            self._serving[recorded.call] = (recorded, waiter)
+            try:
+                await self._wait(waiter)
+            except asyncio.CancelledError as error:
+                ended = recorded.error_type in (CANCELLED, HANDLER_ENDED)
+                if not ended or self._gives_up():
+                    raise
+                self._cancelled.add(recorded.call)  # the handler hears of it in its turn
+                cancelled = cancelled or error
+            else:
+                if cancelled is not None:
+                    raise cancelled
+                return
 
     async def _live(self, effect: Complete | Invoke) -> Any:
         """Have the effect done by a task of its own, and wait for its turn to be handed over."""
@@ -226,20 +193,50 @@ class Turns:
         self._in_flight += 1
         try:
             await self._wait(done, moves=False)
-            arrived: Waiter = self._loop.create_future()
-            self._arrived.append(arrived)
-            await self._wait(arrived)
+            await self._arrive()
         except (asyncio.CancelledError, _Closed) as error:
             await _stop(task)
             if self._abandoned:
                 raise asyncio.CancelledError from None
-            by_handler = isinstance(error, asyncio.CancelledError)
+            by_handler = (
+                isinstance(error, asyncio.CancelledError) and await self._cancelled_in_turn()
+            )
             raise CallInterrupted(by_handler=by_handler) from error
         finally:
             self._in_flight -= 1
         if task.cancelled():
             raise RuntimeError("the call was cancelled from inside")
         return task.result()
+
+    async def _arrive(self) -> None:
+        """Wait for the turn of a result that has arrived."""
+        arrived: Waiter = self._loop.create_future()
+        self._arrived.append(arrived)
+        try:
+            await self._wait(arrived)
+        finally:
+            if arrived in self._arrived:
+                self._arrived.remove(arrived)
+
+    async def _cancelled_in_turn(self) -> bool:
+        """Wait until the handler may hear that its call is cancelled; False where it ends before.
+
+        That wakes a task like any result, so it has its place among them. Where the handler pauses,
+        a `TaskGroup` cancels what is in flight: after the answer nobody would cancel it again.
+        """
+        while not self._gives_up():
+            try:
+                await self._arrive()
+            except asyncio.CancelledError:
+                continue
+            except _Closed:
+                return False
+            return True
+        return False
+
+    def _gives_up(self) -> bool:
+        """Whether whoever is cancelled now is so because the handler or its run ends."""
+        return self._abandoned or self._attempt.pause_signal is not None
 
     async def _do(self, effect: Complete | Invoke) -> Any:
         if isinstance(effect, Invoke):
@@ -315,26 +312,41 @@ class Turns:
         if self._turns < STALL_TURNS:
             self._timer = self._loop.call_soon(self._turn)
         elif self._stalled():
+            if self.handler is not None and self._was_cancelled():
+                self.abandon()
+                self.handler.cancel()
+                return
             self._diverge()
         else:
             self._timer = self._loop.call_later(POLL_SECONDS, self._turn)
 
     def _due(self) -> list[Waiter]:
         """Who may go on now."""
+        until = self._next_result().end_seq if self._results else _NEVER
+        starters = sorted(call for call, (seq, _) in self._starting.items() if seq < until)
+        if starters:
+            return [self._starting[call][1] for call in starters]
         if self._results:
             result = self._next_result()
             _, waiter = self._serving.get(result.call, (None, None))
-            if waiter is None or result.error_type == CANCELLED:
-                return []  # not asked for yet; or it ends when the handler cancels it
+            if waiter is None or self._waits_for_cancel(result):
+                return []  # not asked for yet, or not cancelled
             return [] if self._journal.missing_before(result.end_seq) else [waiter]
-        if self._starting:
-            return [self._starting[call] for call in sorted(self._starting)]
         return [self._arrived.popleft()] if self._arrived else []
+
+    def _waits_for_cancel(self, recorded: RecordedCall) -> bool:
+        """Whether only the handler can end the call: it cancelled it when it was recorded."""
+        return recorded.error_type == CANCELLED and recorded.call not in self._cancelled
 
     def _next_result(self) -> RecordedCall:
         return next(iter(self._results.values()))
 
     # A handler that waits for what never comes.
+
+    def _was_cancelled(self) -> bool:
+        """Whether the log tells of a run that was cancelled while it paused."""
+        left_open = any(seq == _NEVER for seq, _ in self._starting.values())
+        return left_open and self._attempt.pause is not None
 
     def _stalled(self) -> bool:
         if self._in_flight:
@@ -351,10 +363,10 @@ class Turns:
         children = [child for child in getattr(future, "_children", ()) if not child.done()]
         if children:
             return all(map(self._only_waits_here, children))
-        if any(future is waiter for waiter in self._starting.values()):
+        if any(future is waiter for _, waiter in self._starting.values()):
             return True
         return any(
-            future is waiter and recorded.error_type != CANCELLED
+            future is waiter and not self._waits_for_cancel(recorded)
             for recorded, waiter in self._serving.values()
         )
 

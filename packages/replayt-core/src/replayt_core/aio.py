@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from replayt_core._handler_task import Ended, run_handler
 from replayt_core._launch import Launcher, resume_options
 from replayt_core._machine import next_action
 from replayt_core._outcome import Enter, Entered, Execute, Interrupted, Outcome
 from replayt_core._session import RunResult, Session
-from replayt_core._turns import Ended, run_handler
 from replayt_core.context import AsyncRunContext
 from replayt_core.errors import DefinitionError
 from replayt_core.ports.system import AsyncClock
@@ -56,6 +56,7 @@ class AsyncRunner(Launcher):
         retry_failed: bool = False,
         restart_state: bool = False,
         take_over: bool = False,
+        supplied: Mapping[str, Any] | None = None,
     ) -> RunResult:
         """Take a run up where its log ends; see `Runner.resume`.
 
@@ -68,6 +69,7 @@ class AsyncRunner(Launcher):
             allow_changed=allow_changed,
             retry_failed=retry_failed,
             restart_state=restart_state,
+            supplied=supplied,
         )
         with self.taking_up(run_id, options, take_over=take_over) as session:
             return await self._drive(session)

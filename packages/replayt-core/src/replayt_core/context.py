@@ -182,7 +182,8 @@ class _Context:
         found = self._attempt.state.approvals.values()
         for approval in found:
             self._attempt.look("approval", approval.approval_id, approval.resolved_seq)
-        return tuple(replace(approval) for approval in found)
+        reveal = self._attempt.hiding.reveal
+        return tuple(replace(approval, details=reveal(approval.details)) for approval in found)
 
     def _answer(self, approval_id: str) -> bool | None:
         self._attempt.require_open("ctx.is_approved")

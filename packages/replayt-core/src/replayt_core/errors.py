@@ -10,6 +10,7 @@
     ├── TransitionError             a handler returned a state it may not go to
     ├── MaxStepsError               the loop guard ended the run
     ├── RunFailed                   a handler gives the run up, whatever retries are left
+    ├── BudgetExceededError         the run has used up its budget of calls or tokens
     ├── LLMError                    a model call failed, by `kind`
     ├── ToolError                   a tool call failed, by `error_type`
     ├── NotReplayableError          live and served would differ
@@ -20,6 +21,7 @@
     │   ├── RunLockedError          another process executes the run
     │   ├── DamagedLogError         the log holds something that is not its next event
     │   ├── StoreWriteError         the log could not be written
+    │   │   └── MirrorError         a mirror could not follow its primary
     │   └── StoreURLError           no store is known under that URL
     ├── RunNotFoundError            no such run
     ├── ApprovalNotFoundError       no such approval in the run
@@ -28,7 +30,8 @@
         ├── RunEndedError           the run has ended and cannot go on this way
         ├── WorkflowChangedError    the workflow is not the one that was recorded
         ├── ApprovalConflictError   the approval was answered otherwise, or consumed
-        └── NotServableError        what the log does not hold cannot be served
+        ├── NotServableError        what the log does not hold cannot be served
+        └── RedactedValueError      a value that was hidden is needed and was not handed in
 
 Outside the tree, because `except Exception` must not swallow them: `ApprovalPending` and
 `StepTimeout`.
@@ -37,7 +40,7 @@ Each message says what, where, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 LLMErrorKind = Literal[
@@ -102,6 +105,17 @@ class MaxStepsError(ReplaytError):
 
 class RunFailed(ReplaytError):
     """Raise it in a handler to fail the run now, whatever retries are left."""
+
+
+class BudgetExceededError(ReplaytError):
+    """The run has used up its budget; `account` says what it has used.
+
+    A handler may catch it, and the run fails all the same: everything else on `ctx` raises it too.
+    """
+
+    def __init__(self, message: str, *, account: Mapping[str, int] | None = None) -> None:
+        super().__init__(message)
+        self.account = dict(account or {})
 
 
 class LLMError(ReplaytError):
@@ -183,6 +197,10 @@ class StoreWriteError(StoreError):
     """The log could not be written: disk full, read-only, I/O error. The outcome is in the log."""
 
 
+class MirrorError(StoreWriteError):
+    """A mirror could not follow its primary, which has what the message says it has."""
+
+
 class StoreURLError(StoreError):
     """No store is known under that URL, or the URL is malformed."""
 
@@ -217,6 +235,22 @@ class ApprovalConflictError(RefusedError):
 
 class NotServableError(RefusedError):
     """The log does not hold what a call returned, so the call cannot be served."""
+
+
+class RedactedValueError(RefusedError):
+    """The log has only the hash of a value that a handler would get; `keys` names its fields.
+
+    Hand the values in again: `supplied={...}`, or `--set KEY=JSON`. `wrong` are those that were
+    handed in and are not the recorded ones.
+    """
+
+    def __init__(self, keys: Sequence[str], *, wrong: Sequence[str] = ()) -> None:
+        self.keys, self.wrong = tuple(keys), tuple(wrong)
+        names = ", ".join(map(repr, self.keys))
+        text = f"the log has only the hash of {names}: hand in what it was (--set KEY=JSON)"
+        if self.wrong:
+            text += f"; what was handed in for {', '.join(map(repr, self.wrong))} is something else"
+        super().__init__(text)
 
 
 class StepTimeout(BaseException):

@@ -36,14 +36,26 @@ class Event(NamedTuple):
     more: bool = False
 
 
+class BudgetAccount(TypedDict):
+    """What a run has used of models; `uncounted_replies` came without a count of tokens."""
+
+    llm_calls: int
+    tokens: int
+    uncounted_replies: int
+
+
 class ErrorInfo(TypedDict):
-    """An exception as the log keeps it: never a traceback, never an input value."""
+    """An exception as the log keeps it: never a traceback, never an input value.
+
+    `account` is what a run that exceeded its budget had used.
+    """
 
     type: str
     message: str
     location: NotRequired[str]
     kind: NotRequired[str]
     status: NotRequired[int | None]
+    account: NotRequired[BudgetAccount]
 
 
 class GraphInfo(TypedDict):
@@ -87,6 +99,7 @@ class RunStarted(TypedDict):
     inputs: dict[str, JsonValue]
     tags: dict[str, str]
     log_mode: str
+    redact_keys: NotRequired[list[str]]
     context: NotRequired[dict[str, JsonValue]]
     forked_from: NotRequired[ForkedFrom]
     pinned_from: NotRequired[PinnedFrom]
@@ -98,6 +111,7 @@ class RunResumed(TypedDict):
     epoch: int
     from_seq: int
     reason: str
+    redact_keys: NotRequired[list[str]]
     overrides: NotRequired[dict[str, JsonValue]]
 
 
@@ -135,17 +149,44 @@ class Transition(TypedDict):
     because: list[Because]
 
 
+class PartInfo(TypedDict):
+    """A content part: the size and hash of its text, or of the bytes that it carries."""
+
+    type: str
+    bytes: int
+    sha256: str
+    media_type: NotRequired[str]
+
+
 class MessageInfo(TypedDict):
-    """A message as every log mode keeps it; `content` only in `full`."""
+    """A message as every log mode keeps it; `content` and `fields` only in `full`.
+
+    `parts` where the content is a list. Bytes and hash are those of the content: of a text as it
+    is, else of its JSON. Where a message has more than role and content, they cover that too, and
+    `fields` is the rest.
+    """
 
     role: str
     bytes: int
     sha256: str
+    parts: NotRequired[list[PartInfo]]
     content: NotRequired[JsonValue]
+    fields: NotRequired[dict[str, JsonValue]]
+
+
+class RepairInfo(TypedDict):
+    """A call that asks again since the reply to `of_call` did not fit; `added` was added."""
+
+    of_call: int
+    number: int
+    added: MessageInfo
 
 
 class LLMRequest(TypedDict):
-    """A model call starts. `overrides` is what the handler asked, `effective` what was used."""
+    """A model call starts. `overrides` is what the handler asked, `effective` what was used.
+
+    `redact_keys` are the fields that the wanted model marks: hidden from here on.
+    """
 
     call: int
     state: str
@@ -153,6 +194,8 @@ class LLMRequest(TypedDict):
     overrides: dict[str, JsonValue]
     messages: list[MessageInfo]
     schema_name: str | None
+    repair: NotRequired[RepairInfo]
+    redact_keys: NotRequired[list[str]]
     schema: NotRequired[JsonValue]
 
 

@@ -19,7 +19,7 @@ from replayt_core.redaction import LogMode
 
 __all__ = ["redacted_copy"]
 
-_MESSAGE = ("role", "bytes", "sha256")
+_MESSAGE = ("role", "bytes", "sha256", "parts")
 _REPLY = ("bytes", "sha256")
 _PYDANTIC = re.compile(r"\d+ validation errors? for [^\n]*(?=\n)")
 
@@ -118,6 +118,9 @@ def _reduce_traffic(payload: Payload) -> None:
         messages = payload["messages"]
         listed = messages if isinstance(messages, list) else []
         payload["messages"] = [_only(message, _MESSAGE) for message in listed]
+    repair = payload.get("repair")
+    if isinstance(repair, dict):
+        payload["repair"] = {**repair, "added": _only(repair.get("added"), _MESSAGE)}
     if "reply" in payload:
         payload["reply"] = _only(payload["reply"], _REPLY)
 

@@ -11,9 +11,9 @@ from typing import Any, cast
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
+from replayt_core._hiding import Hiding
 from replayt_core.errors import DefinitionError
-from replayt_core.events import MessageInfo, Payload
-from replayt_core.ports.llm import Message
+from replayt_core.events import Payload
 
 PREVIEW_CHARS = 200
 SCRUBBED = "[secret]"
@@ -52,20 +52,6 @@ class LogMode(str, Enum):
             raise DefinitionError(f"unknown log mode {text!r:.60}: use one of {names}") from None
 
 
-def message_info(message: Message, mode: LogMode) -> MessageInfo:
-    """What the log keeps of a message that goes out."""
-    content = message.get("content")
-    data = content.encode() if isinstance(content, str) else to_json(content)
-    info: MessageInfo = {
-        "role": str(message.get("role", "")),
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    if mode is LogMode.full:
-        info["content"] = content
-    return info
-
-
 def reply_info(text: str, mode: LogMode, scrubber: Scrubber) -> dict[str, JsonValue]:
     """What the log keeps of a reply."""
     data = text.encode()
@@ -75,7 +61,7 @@ def reply_info(text: str, mode: LogMode, scrubber: Scrubber) -> dict[str, JsonVa
     }
     if mode is LogMode.full:
         info["content"] = text
-    elif mode is LogMode.redacted:
+    elif mode is LogMode.redacted and not scrubber.hiding.names:
         # Scrubbed before it is cut: half a key at the edge would match no pattern.
         info["preview"] = scrub_tokens(scrubber.text(text))[:PREVIEW_CHARS]
     return info
@@ -96,9 +82,10 @@ def _bare_url(found: re.Match[str]) -> str:
 
 
 class Scrubber:
-    """Keeps live secrets out of events: the one choke point before every append."""
+    """Keeps live secrets and hidden fields out of events: the one way to every append."""
 
-    def __init__(self) -> None:
+    def __init__(self, hiding: Hiding | None = None) -> None:
+        self.hiding = Hiding() if hiding is None else hiding
         self._secrets: tuple[str, ...] = ()
         self._needles: tuple[bytes, ...] = ()
 
@@ -128,7 +115,8 @@ class Scrubber:
         return text
 
     def encode(self, payload: Payload) -> tuple[bytes, Payload]:
-        """The payload's bytes without live secrets, and the payload that those bytes hold."""
+        """The payload's bytes without live secrets and hidden fields, and the payload they hold."""
+        payload = self.hiding.hide(payload)
         body = to_json(payload, inf_nan_mode="null")
         if not self._needles or not self._is_hit(body):
             return body, payload

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from inspect import isawaitable
 from typing import Any
 
 from replayt_core._attempt import Attempt
+from replayt_core._effects import discard_awaitable
 from replayt_core._launch import Launcher, resume_options
 from replayt_core._machine import next_action
 from replayt_core._outcome import Enter, Entered, Execute, Interrupted, Outcome
@@ -20,8 +22,9 @@ class Runner(Launcher):
     `llm_client` is a client, `llm_settings` anything with `client()`; with neither, an installed
     default is asked for at the first model call. `tools` are functions for all steps.
     `timeout_seconds` is the time of one `run`, `resume` or `fork`: deadlines are checked at calls,
-    waits and boundaries, and bound model calls; a run that is over it fails. A runner keeps nothing
-    between runs.
+    waits and boundaries, and bound model calls; a run that is over it fails. `budget` is what a run
+    may use of models, over all its resumes. `redact_keys` names fields that no log may hold: their
+    values stay in this process, and the log has their hashes. A runner keeps nothing between runs.
     """
 
     def run(
@@ -55,6 +58,7 @@ class Runner(Launcher):
         retry_failed: bool = False,
         restart_state: bool = False,
         take_over: bool = False,
+        supplied: Mapping[str, Any] | None = None,
     ) -> RunResult:
         """Take a run up where its log ends: after an answered approval, a crash, a signal.
 
@@ -63,7 +67,8 @@ class Runner(Launcher):
         `paused`, and nothing is written. A tool call with an unknown outcome is settled by its
         seq: made again, given its result, or failed. `retry_failed` tries the last state of a
         failed run again; `restart_state` begins the state anew, its calls made again.
-        `take_over` is needed where the store has no locks and the log has no end. Raises a
+        `take_over` is needed where the store has no locks and the log has no end. `supplied` hands
+        values in again that the log has hidden: by name, or inside what held them. Raises a
         `RefusedError` where the run must not be taken up; nothing is written then.
         """
         options = resume_options(
@@ -73,6 +78,7 @@ class Runner(Launcher):
             allow_changed=allow_changed,
             retry_failed=retry_failed,
             restart_state=restart_state,
+            supplied=supplied,
         )
         with self.taking_up(run_id, options, take_over=take_over) as session:
             return self._drive(session)
@@ -127,9 +133,12 @@ class Runner(Launcher):
 
     def _call_handler(self, session: Session, attempt: Attempt) -> object:
         step = session.step()
-        step.check_context(session.state.context)
+        step.check_context(attempt.data.committed)
         value: object = step.handler(RunContext(attempt, session.tools))
-        if isinstance(value, Coroutine):
-            value.close()
-            raise DefinitionError(f"step {step.name!r} is `async def`; use AsyncRunner")
+        if isawaitable(value):
+            discard_awaitable(value)
+            raise DefinitionError(
+                f"step {step.name!r} is `async def`, or returns something to be awaited; use "
+                "AsyncRunner"
+            )
         return value

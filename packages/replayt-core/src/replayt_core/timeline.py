@@ -102,6 +102,7 @@ def _run_started(_state: RunState, payload: Payload, _seq: int) -> tuple[str, De
             "tags": payload.get("tags"),
             "log mode": payload.get("log_mode"),
             "forked from": payload.get("forked_from"),
+            "pinned from": payload.get("pinned_from"),
         },
     )
 
@@ -141,16 +142,32 @@ def _llm_request(_state: RunState, payload: Payload, _seq: int) -> tuple[str, De
     effective = payload.get("effective") or {}
     messages = payload.get("messages") or ()
     parts = [str(effective[name]) for name in ("provider", "model") if effective.get(name)]
-    wanted = payload.get("schema_name")
+    wanted = payload.get("schema_name") or "a text"
+    repair = payload.get("repair")
+    ask = f"ask the model for {wanted}"
+    if repair:
+        ask = f"ask the model again for {wanted} (repair {repair['number']})"
     return (
-        f"ask the model for {wanted or 'a text'}" + (f": {', '.join(parts)}" if parts else ""),
+        ask + (f": {', '.join(parts)}" if parts else ""),
         {
             "host": effective.get("host"),
             "messages": ", ".join(f"{item['role']} {item['bytes']} B" for item in messages),
             "asked for": payload.get("overrides"),
-            "content": [item["content"] for item in messages if "content" in item],
+            "content": [_shown_content(item) for item in messages if "content" in item],
         },
     )
+
+
+def _shown_content(message: Payload) -> JsonValue:
+    """The content of a message; of a part that is no text its kind and size, not what it holds."""
+    content: JsonValue = message["content"]
+    parts = message.get("parts")
+    if not isinstance(content, list) or not isinstance(parts, list):
+        return content
+    return [
+        part["text"] if isinstance(part, dict) and isinstance(part.get("text"), str) else info
+        for part, info in zip(content, parts, strict=False)
+    ]
 
 
 def _llm_response(_state: RunState, payload: Payload, _seq: int) -> tuple[str, Details]:

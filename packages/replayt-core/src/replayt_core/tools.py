@@ -18,6 +18,7 @@ from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic_core import to_json
 
 from replayt_core._error_info import validation_fields
+from replayt_core._tool_schema import function_schema
 from replayt_core._values import to_json_value
 from replayt_core.errors import (
     DefinitionError,
@@ -90,6 +91,15 @@ class Tool:
                 f"tool {self.name!r}: Pydantic has no schema for {annotation!r:.120}: "
                 f"{str(error).splitlines()[0]}"
             ) from None
+
+    def schema(self) -> dict[str, JsonValue]:
+        """The tool as chat protocols take it: `{"type": "function", "function": {...}}`.
+
+        Name, description (the docstring) and the JSON Schema of the parameters; `strict` is left to
+        the caller. Changing it changes nothing here. Raises `DefinitionError` where a parameter has
+        no JSON Schema.
+        """
+        return function_schema(self.name, self.function, self.parameters, self._adapters)
 
     def check(self) -> None:
         """Raises `DefinitionError` where an annotation has no schema: before anything has run."""

@@ -8,15 +8,20 @@ never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from replayt_core._fold import RunState, apply, new_state
+from replayt_core._hiding import Hiding
+from replayt_core._offline import Offline
 from replayt_core._reexecution import Difference, Reexecution
+from replayt_core._request_notes import RequestNotes
 from replayt_core.chain import ChainReader, line_hash, starts_chain
-from replayt_core.errors import DamagedLogError, RunNotFoundError
+from replayt_core.errors import DamagedLogError, DefinitionError, RunNotFoundError
 from replayt_core.events import Event
+from replayt_core.ports.llm import DescribesRequests
+from replayt_core.ports.system import SystemClock
 from replayt_core.tools import make_tool
 from replayt_core.workflow import Workflow
 
@@ -65,14 +70,26 @@ def verify(
     *,
     head: str | None = None,
     tools: Sequence[Callable[..., Any]] = (),
+    llm_client: DescribesRequests | None = None,
+    timeout_seconds: float | None = None,
+    supplied: Mapping[str, Any] | None = None,
 ) -> Verification:
     """Check one run's events: the chain, the numbering, the legality of every move.
 
     With a workflow its handlers are executed again against the log, to the first difference; logs
     of replayt 0.1 to 0.4 are not, since they lack what it takes. `tools` are those the runner was
-    given. Nothing is written, no network is used, and memory does not grow with the log. Raises
-    `RunNotFoundError` when there are no events.
+    given. Of `llm_client` only `effective` is asked: where a model, host or limit differs from
+    what was recorded, a note says so. After `timeout_seconds` a handler is stopped at its next use
+    of `ctx`, which is a difference; one that never comes back cannot be stopped from here.
+
+    What a handler raises is its outcome, `SystemExit` and its own `KeyboardInterrupt` too; a
+    signal ends the call. Nothing is written, no network is used, and memory does not grow with the
+    log. `supplied` hands in values that the log has hidden. Raises `RunNotFoundError` when there
+    are no events, `RedactedValueError` where a handler would get a value that nobody handed in.
     """
+    if timeout_seconds is not None and not timeout_seconds > 0:
+        raise DefinitionError("verify: timeout_seconds must be above 0")
+    deadline = None if timeout_seconds is None else SystemClock().monotonic() + timeout_seconds
     check: _Check | None = None
     again: Reexecution | None = None
     damage: str | None = None
@@ -81,8 +98,14 @@ def verify(
             if check is None:
                 check = _Check(batch[0].run_id, head)
                 if workflow is not None and starts_chain(batch[0]):
-                    made = [make_tool(function) for function in tools]
-                    again = Reexecution(workflow, check.state, made)
+                    offline = Offline(
+                        workflow=workflow,
+                        tools=[make_tool(function) for function in tools],
+                        requests=RequestNotes(llm_client),
+                        hiding=Hiding((), supplied),
+                        deadline=deadline,
+                    )
+                    again = Reexecution(offline, check.state)
             check.read(batch)
             if again is not None:
                 again.take(batch)

@@ -80,7 +80,8 @@ def _branch(
     payload = event.payload
     source, target = str(payload.get("from_state")), str(payload.get("to_state"))
     causes = []
-    for item in payload.get("because") or ():
+    because = payload.get("because")
+    for item in because if isinstance(because, list) else ():
         if isinstance(item, dict):
             seq = item.get("seq")
             seq = seq if isinstance(seq, int) else None
@@ -93,8 +94,12 @@ def _branch(
                     value=_value(run, item, seq, seen, calls),
                 )
             )
-    edges = run.graph.get("edges") or ()
-    others = [str(edge[1]) for edge in edges if len(edge) > 1 and edge[0] == source]
+    edges = run.graph.get("edges")
+    others = [
+        str(edge[1])
+        for edge in (edges if isinstance(edges, list) else ())
+        if isinstance(edge, list) and len(edge) > 1 and edge[0] == source
+    ]
     return Branch(
         seq=event.seq,
         from_state=source,
@@ -130,6 +135,8 @@ def _result(call: RecordedCall) -> JsonValue:
     if call.output is not None and call.output[0] == "structured_output":
         data: JsonValue = call.output[1].get("data")
         return data
+    if call.output is not None:
+        return {"failed": call.output[1].get("stage"), "fields": call.output[1].get("fields")}
     response = call.response or {}
     if not response.get("ok"):
         error = response.get("error")

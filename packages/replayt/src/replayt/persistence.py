@@ -2,6 +2,14 @@
 
 from replayt_core import MemoryStore
 from replayt_core.ports import EventStore
-from replayt_store import JSONLStore, open_store
+from replayt_store import JSONLStore, MirrorStore, MultiStore, SQLiteStore, open_store
 
-__all__ = ["EventStore", "JSONLStore", "MemoryStore", "open_store"]
+__all__ = [
+    "EventStore",
+    "JSONLStore",
+    "MemoryStore",
+    "MirrorStore",
+    "MultiStore",
+    "SQLiteStore",
+    "open_store",
+]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Protocol, runtime_checkable
 
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 Message = Mapping[str, JsonValue]
 """One chat message: `role` and `content` (text, or a list of content parts)."""
@@ -41,10 +41,15 @@ class CallSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseSchema:
-    """The shape a structured reply must have: a name and its JSON Schema."""
+    """The shape a structured reply must have: a name and its JSON Schema.
+
+    `model` is the class that will judge the reply, where core knows it. A client sends the schema;
+    one that makes replies up may ask the class what it thinks of them.
+    """
 
     name: str
     json_schema: Mapping[str, JsonValue]
+    model: type[BaseModel] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

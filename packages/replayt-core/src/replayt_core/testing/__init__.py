@@ -2,6 +2,11 @@
 
 from replayt_core.testing.events import assert_events
 from replayt_core.testing.llm import MockLLMClient, run_with_mock
+from replayt_core.testing.llm_contract import (
+    LLMClientContract,
+    LLMClientReport,
+    check_llm_client,
+)
 from replayt_core.testing.store_contract import (
     ClauseResult,
     ContractViolation,
@@ -16,10 +21,13 @@ __all__ = [
     "ContractViolation",
     "CountingIds",
     "FrozenClock",
+    "LLMClientContract",
+    "LLMClientReport",
     "MockLLMClient",
     "StoreContract",
     "StoreReport",
     "assert_events",
+    "check_llm_client",
     "check_store",
     "run_with_mock",
 ]

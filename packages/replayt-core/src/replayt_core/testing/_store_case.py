@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from replayt_core.chain import first_prev, line_hash, seal
+from replayt_core.errors import RunLockedError
 from replayt_core.events import Draft, Event
 from replayt_core.ports.store import EventStore
 
 StoreFactory = Callable[[], EventStore]
 """Opens the store; called again, it opens the same one, as another process would."""
 
-Ability = Literal["base", "persistence", "locking", "repair", "listing", "deletion"]
+Tear = Callable[[str], bytes]
+"""Leaves the beginning of one more batch at the end of that run, as a crash in the middle of an
+append would; what it left."""
+
+Damage = Callable[[str, int], None]
+"""Changes what is kept of one event of a run, so that it no longer is what was appended."""
+
+Ability = Literal["base", "persistence", "locking", "repair", "damage", "listing", "deletion"]
+Need = Literal["persistence", "processes", "tear", "damage"]
 TS = "2026-01-02T03:04:05.678901Z"
 
 
@@ -25,9 +34,18 @@ class ContractViolation(AssertionError):
 class StoreCase:
     """What a clause works with: the store, a run id that no run has, and a writer of events."""
 
-    def __init__(self, factory: StoreFactory, *, persistent: bool = True) -> None:
+    def __init__(
+        self,
+        factory: StoreFactory,
+        *,
+        persistent: bool = True,
+        tear: Tear | None = None,
+        damage: Damage | None = None,
+    ) -> None:
         self.open = factory
         self.persistent = persistent
+        self.tear = tear
+        self.damage = damage
         self.store = factory()
         self.run_id = self.new_run_id()
 
@@ -65,10 +83,15 @@ class StoreCase:
         return events
 
     def expect(
-        self, events: Sequence[Event], what: str, *, store: EventStore | None = None
+        self,
+        events: Sequence[Event],
+        what: str,
+        *,
+        store: EventStore | None = None,
+        run_id: str | None = None,
     ) -> None:
         """The run reads as exactly these events, byte for byte."""
-        found = list((store or self.store).read(self.run_id))
+        found = list((store or self.store).read(run_id or self.run_id))
         seqs, wanted = [event.seq for event in found], [event.seq for event in events]
         require(seqs == wanted, f"{what}: seqs {seqs[:20]} are read, {wanted[:20]} were to be")
         for got, want in zip(found, events, strict=True):
@@ -101,6 +124,35 @@ class Clause:
     rule: str
     ability: Ability
     check: Callable[[StoreCase], None]
+    needs: frozenset[Need] = frozenset()
+
+
+def clause(
+    ability: Ability = "base", *needs: Need
+) -> Callable[[Callable[[StoreCase], None]], Clause]:
+    """A function as a clause: its name, and the first line of its docstring as the rule."""
+
+    def made(check: Callable[[StoreCase], None]) -> Clause:
+        rule = (check.__doc__ or "").partition("\n")[0].rstrip(".")
+        return Clause(
+            name=check.__name__, rule=rule, ability=ability, check=check, needs=frozenset(needs)
+        )
+
+    return made
+
+
+def append_patiently(store: EventStore, run_id: str, batch: Sequence[Event], *, after: int) -> None:
+    """Append; a store that locks may make one of two writers wait and then give up.
+
+    The other one may hang in a sync for long where the disk is busy: only a lock that is never
+    released is a fault.
+    """
+    for _ in range(100):
+        try:
+            return store.append(run_id, batch, after=after)
+        except RunLockedError:
+            continue
+    raise ContractViolation("an append was refused as locked, although nobody holds the run")
 
 
 def require(condition: bool, message: str) -> None:

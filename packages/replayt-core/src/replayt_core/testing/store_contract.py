@@ -10,25 +10,33 @@ With pytest, in a test module of your package::
 
 Without pytest: `print(check_store(lambda: MyStore("runs.db")))`.
 
-Clauses of the base must hold. Clauses of an ability (locking, repair, listing, deletion) are asked
-only of a store that offers it; the report tells the two apart. A clause never looks inside a store
-and uses run ids of its own, so that a store which holds other runs can be checked too.
+Clauses of the base must hold, and those on persistence too, unless a store is declared as living in
+memory. Clauses of an ability (locking, repair, listing, deletion) are asked only of a store that
+offers it; those on torn and damaged logs only where the kit is told how to make one (`tear`,
+`damage`), since it never looks inside a store. The report tells them apart. A clause uses run ids
+of its own, so that a store which holds other runs can be checked too.
+
+A run is killed and raced by forked processes; the store's factory is called again in each of them.
+What the kit cannot see is power loss, and what an append costs a server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from replayt_core.ports.store import DeletesRuns, EventStore, ListsRuns, LocksRuns, RepairsRuns
+from replayt_core.testing._processes import processes_are_missing
 from replayt_core.testing._store_case import (
     Ability,
     Clause,
     ContractViolation,
+    Damage,
     StoreCase,
     StoreFactory,
+    Tear,
 )
 from replayt_core.testing._store_clauses import CLAUSES
 
@@ -37,10 +45,12 @@ __all__ = [
     "Clause",
     "ClauseResult",
     "ContractViolation",
+    "Damage",
     "StoreCase",
     "StoreContract",
     "StoreFactory",
     "StoreReport",
+    "Tear",
     "check_clause",
     "check_store",
 ]
@@ -51,6 +61,7 @@ _OFFERED_BY: dict[Ability, type] = {
     "listing": ListsRuns,
     "deletion": DeletesRuns,
 }
+_MUST: tuple[Ability, ...] = ("base", "persistence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +86,8 @@ class StoreReport:
 
     @property
     def passed_base(self) -> bool:
-        """Whether it can be used as a store."""
-        return not any(result.clause.ability == "base" for result in self.failed)
+        """Whether it can be used as a store: base and persistence."""
+        return not any(result.clause.ability in _MUST for result in self.failed)
 
     @property
     def ok(self) -> bool:
@@ -101,10 +112,17 @@ class StoreReport:
         return "\n".join([*lines, ", ".join(counts)])
 
 
-def check_clause(clause: Clause, factory: StoreFactory, *, persistent: bool = True) -> ClauseResult:
+def check_clause(
+    clause: Clause,
+    factory: StoreFactory,
+    *,
+    persistent: bool = True,
+    tear: Tear | None = None,
+    damage: Damage | None = None,
+) -> ClauseResult:
     """Ask one clause of a store."""
     try:
-        case = StoreCase(factory, persistent=persistent)
+        case = StoreCase(factory, persistent=persistent, tear=tear, damage=damage)
         if missing := _not_offered(clause, case):
             return ClauseResult(clause=clause, outcome="not offered", reason=missing)
         clause.check(case)
@@ -116,13 +134,26 @@ def check_clause(clause: Clause, factory: StoreFactory, *, persistent: bool = Tr
     return ClauseResult(clause=clause, outcome="passed")
 
 
-def check_store(factory: StoreFactory, *, persistent: bool = True) -> StoreReport:
+def check_store(
+    factory: StoreFactory,
+    *,
+    persistent: bool = True,
+    tear: Tear | None = None,
+    damage: Damage | None = None,
+    clauses: Sequence[Clause] = CLAUSES,
+) -> StoreReport:
     """Ask every clause of the stores that `factory` opens; never raises for a broken store.
 
     Called again, `factory` opens the same store, unless `persistent` is False: then a store keeps
-    its runs only as long as its object lives.
+    its runs only as long as its object lives. `tear(run_id)` leaves the beginning of a batch at the
+    end of that run, as a crash in the middle of an append would, and returns it;
+    `damage(run_id, seq)` changes what is kept of an event. Without them their clauses are not
+    asked.
     """
-    results = [check_clause(clause, factory, persistent=persistent) for clause in CLAUSES]
+    results = [
+        check_clause(clause, factory, persistent=persistent, tear=tear, damage=damage)
+        for clause in clauses
+    ]
     return StoreReport(results=tuple(results))
 
 
@@ -131,6 +162,7 @@ class StoreContract:
 
     `make_store` is given an empty directory and is called several times with the same one: it
     opens the same store each time. A store that lives in memory alone sets `persistent = False`.
+    Define `tear` and `damage` too where your store can be torn or damaged.
     """
 
     persistent = True
@@ -139,19 +171,41 @@ class StoreContract:
         """Open the store to check."""
         raise NotImplementedError(f"define {type(self).__name__}.make_store(directory)")
 
+    def tear(self, directory: Path, run_id: str) -> bytes:
+        """Leave the beginning of a batch at the end of that run, as a crash would; what it is."""
+        raise NotImplementedError(f"define {type(self).__name__}.tear(directory, run_id)")
+
+    def damage(self, directory: Path, run_id: str, seq: int) -> None:
+        """Change what is kept of that event, so that it no longer is what was appended."""
+        raise NotImplementedError(f"define {type(self).__name__}.damage(directory, run_id, seq)")
+
+    def _case(self, directory: Path) -> StoreCase:
+        defined = type(self)
+        tears = defined.tear is not StoreContract.tear
+        damages = defined.damage is not StoreContract.damage
+        return StoreCase(
+            lambda: self.make_store(directory),
+            persistent=self.persistent,
+            tear=(lambda run_id: self.tear(directory, run_id)) if tears else None,
+            damage=(lambda run_id, seq: self.damage(directory, run_id, seq)) if damages else None,
+        )
+
 
 def _not_offered(clause: Clause, case: StoreCase) -> str:
-    if clause.ability == "persistence":
-        return "" if case.persistent else "the store is declared as not persistent"
     wanted = _OFFERED_BY.get(clause.ability)
-    if wanted is None or isinstance(case.store, wanted):
-        return ""
-    return f"{type(case.store).__name__} is no {wanted.__name__}"
+    if wanted is not None and not isinstance(case.store, wanted):
+        return f"{type(case.store).__name__} is no {wanted.__name__}"
+    if "persistence" in clause.needs and not case.persistent:
+        return "the store is declared as not persistent"
+    for hook in ("tear", "damage"):
+        if hook in clause.needs and getattr(case, hook) is None:
+            return f"the kit was not told how to {hook} a log of this store"
+    return processes_are_missing() if "processes" in clause.needs else ""
 
 
 def _as_test(clause: Clause) -> Callable[[StoreContract, Path], None]:
     def test(self: StoreContract, tmp_path: Path) -> None:
-        case = StoreCase(lambda: self.make_store(tmp_path), persistent=self.persistent)
+        case = self._case(tmp_path)
         if missing := _not_offered(clause, case):
             import pytest  # only under pytest; the kit works without
 

@@ -1,8 +1,8 @@
 """The pytest plugin: pinned runs as tests, and the fakes that tests of workflows need.
 
 `replayt pin RUN_ID --out tests/runs` keeps a run; `replay_run(workflow, name)` executes the
-workflow against it, offline. pytest loads this module in every session, so that what the fixtures
-need is imported by the fixtures.
+workflow against it, offline. pytest loads this module in every session of the environment, so it
+stands beside the package `replayt` and not in it, and what the fixtures need is imported by them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RUNS = "runs"
 _SHOWN_RUNS = 10
+_SECONDS = 60.0
+"""How long executing one run again may take: whatever calls `ctx` in a loop ends as a failure."""
 
 
 class ReplayRun(Protocol):
@@ -74,7 +76,8 @@ def replay_run(request: pytest.FixtureRequest) -> ReplayRun:
         store = JSONLStore(directory)
         run_id = _find(store, name)
         try:
-            found = verify(workflow, store.read(run_id), tools=tools)
+            events = store.read(run_id)
+            found = verify(workflow, events, tools=tools, timeout_seconds=_SECONDS)
         except (DamagedLogError, StoreError) as error:
             _fail(f"pinned run {run_id} cannot be read: {error}")
         if not (found.ok and found.executed):

@@ -1,0 +1,398 @@
+"""The events of a run as rows: what the SQL views show, and what an index keeps.
+
+`digest` is the cheap pass that an index makes over every run: the summary, the path of states,
+the model calls. `records` makes all rows and needs the whole fold. Both are total: a payload that
+does not fit gives a row with less in it, or none.
+
+Calls count as in the summary: one that was made again since its end was lost (the same `call` in
+the same attempt) is one row, that of the later request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from pydantic_core import from_json
+
+from replayt_core._call_rows import (
+    LLMCallRow,
+    LLMCalls,
+    OpenCall,
+    Pairs,
+    Place,
+    ToolCallRow,
+    tool_row,
+)
+from replayt_core._fold import Approval, RunState, apply, new_state
+from replayt_core._summary import COUNTS, UNFIT, RunSummary, entry_of, millis
+from replayt_core.events import Event, Payload
+
+__all__ = [
+    "ApprovalRow",
+    "Digest",
+    "DigestBuilder",
+    "LLMCallRow",
+    "Records",
+    "StateRow",
+    "ToolCallRow",
+    "TransitionRow",
+    "digest",
+    "records",
+]
+
+StateOutcome = Literal["exited", "retried", "paused", "failed"]
+PATH_STATES = 32
+PATH_CHARACTERS = 1_000
+
+
+class StateRow(NamedTuple):
+    """One attempt of a visit; `seq` is that of its `state_entered`.
+
+    `outcome` is None for an attempt that was cut short or is being executed.
+    """
+
+    seq: int
+    ts: str
+    state: str
+    visit: int
+    attempt: int
+    outcome: StateOutcome | None
+    ended_ts: str | None
+    next_state: str | None
+    elapsed_ms: float | None
+
+
+class TransitionRow(NamedTuple):
+    """A move from state to state. `because` is what the visit had looked at, as the log has it."""
+
+    seq: int
+    ts: str
+    from_state: str | None
+    to_state: str | None
+    reason: str | None
+    because: Any
+
+
+class ApprovalRow(NamedTuple):
+    """A request for an approval and its answer; `approved` is None while it waits for one."""
+
+    seq: int
+    ts: str
+    approval_id: str
+    state: str
+    visit: int
+    summary: str
+    details: Any
+    approved: bool | None
+    resolved_ts: str | None
+    by: str | None
+    reason: str | None
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What an index keeps of a run.
+
+    `path` names the states in order, `a > b > a`; the same state several times in a row is named
+    once, and of a long path only the beginning, ending in `…`, is kept.
+    """
+
+    summary: RunSummary
+    path: str
+    llm_calls: tuple[LLMCallRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """All rows of a run, each kind in the order of the log."""
+
+    states: tuple[StateRow, ...]
+    transitions: tuple[TransitionRow, ...]
+    llm_calls: tuple[LLMCallRow, ...]
+    tool_calls: tuple[ToolCallRow, ...]
+    approvals: tuple[ApprovalRow, ...]
+
+
+def digest(run_id: str, events: Iterable[Event]) -> Digest:
+    """What an index keeps of the run with these events."""
+    builder = DigestBuilder(run_id)
+    for event in events:
+        builder.feed(event)
+    return builder.finish()
+
+
+class DigestBuilder:
+    """Makes a digest from a run that comes in pieces, in order: as events or as lines."""
+
+    def __init__(self, run_id: str) -> None:
+        self._summary = RunSummary(run_id)
+        self._visits: dict[str, int] = {}
+        self._place = Place(None, 0, 0)
+        self._path: list[str] = []
+        self._calls = LLMCalls()
+        self._held: list[Any] = []
+
+    def feed(self, event: Event) -> None:
+        """Take the next event."""
+        self._take(event.type, event.seq, event.ts, event.payload)
+        self._stand(event.seq, event.ts, 1)
+
+    def feed_lines(self, data: bytes) -> None:
+        """Take the next whole lines, each with its newline; this is what makes an index fast.
+
+        All of them are parsed at once and the chain is not looked at. A batch that is cut short
+        waits for its rest. Raises `ValueError` when anything is not the next event of the run; the
+        builder is of no use then, and what is wrong `ChainReader` tells.
+        """
+        found = from_json(b"[%b]" % data[:-1].replace(b"\n", b","), cache_strings="keys")
+        # Two lines that are JSON only together, or two events in one line, are no log.
+        if len(found) != data.count(b"\n"):
+            raise ValueError("not one event a line")
+        if self._held:
+            found = self._held + found
+            self._held = []
+        while found and type(found[-1]) is dict and found[-1].get("more") is True:
+            self._held.insert(0, found.pop())
+        if not found:
+            return
+        summary = self._summary
+        first = summary.last_seq + 1
+        try:
+            seqs, run_ids, kinds, times, payloads = zip(*map(_ENVELOPE, found), strict=True)
+            if (
+                seqs != tuple(range(first, first + len(seqs)))
+                or type(sum(seqs)) is not int
+                or run_ids.count(summary.run_id) != len(run_ids)
+                or list(map(type, payloads)).count(dict) != len(payloads)
+                or not ("".join(kinds) and "".join(times))  # raises where one is no text
+            ):
+                raise ValueError("a line is not the next event")
+        except (LookupError, TypeError):
+            raise ValueError("a line is no event") from None
+        take, counted = self._take, _COUNTED
+        for kind, seq, ts, payload in zip(kinds, seqs, times, payloads):  # noqa: B905 same lengths
+            if kind in counted:
+                take(kind, seq, ts, payload)
+        self._stand(seqs[-1], times[-1], len(seqs))
+
+    def finish(self) -> Digest:
+        """The digest of the whole batches that were fed so far."""
+        path = " > ".join(self._path[:PATH_STATES])
+        if len(self._path) > PATH_STATES or len(path) > PATH_CHARACTERS:
+            path = f"{path[:PATH_CHARACTERS]} > …"
+        return Digest(summary=self._summary, path=path, llm_calls=self._calls.rows())
+
+    def _take(self, kind: str, seq: int, ts: str, payload: Payload) -> None:
+        # Not `suppress`: this is called a million times, and it costs more than what it guards.
+        count = COUNTS.get(kind)
+        if count is None:
+            return
+        try:  # noqa: SIM105
+            count(self._summary, payload, ts)
+        except UNFIT:
+            pass
+        part = _PARTS.get(kind)
+        if part is not None:
+            try:  # noqa: SIM105
+                part(self, seq, ts, payload)
+            except UNFIT:
+                pass
+
+    def _stand(self, seq: int, ts: str, events: int) -> None:
+        summary = self._summary
+        summary.last_seq, summary.last_ts = seq, ts
+        summary.events += events
+
+    def _entered(self, _seq: int, _ts: str, payload: Payload) -> None:
+        name, visit, attempt = entry_of(payload, self._visits)
+        self._visits[name] = visit
+        self._place = Place(name, visit, attempt)
+        self._calls.close()
+        path = self._path
+        if (not path or path[-1] != name) and len(path) <= PATH_STATES:
+            path.append(name)
+
+    def _request(self, seq: int, ts: str, payload: Payload) -> None:
+        self._calls.start(OpenCall(seq, ts, payload, self._place))
+
+    def _response(self, seq: int, ts: str, payload: Payload) -> None:
+        self._calls.end(seq, ts, payload, self._place)
+
+    def _retry(self, _seq: int, _ts: str, payload: Payload) -> None:
+        self._calls.retry(payload)
+
+
+# What a digest keeps besides the summary. All of these types are in `COUNTS` too.
+_PARTS: dict[str, Callable[[DigestBuilder, int, str, Payload], None]] = {
+    "state_entered": DigestBuilder._entered,
+    "llm_request": DigestBuilder._request,
+    "llm_response": DigestBuilder._response,
+    "llm_retry": DigestBuilder._retry,
+}
+_ENVELOPE = itemgetter("seq", "run_id", "type", "ts", "payload")
+_COUNTED = frozenset(COUNTS)
+
+
+def records(run_id: str, events: Iterable[Event]) -> Records:
+    """All rows of the run with these events."""
+    state = new_state(run_id)
+    builder = _RecordsBuilder()
+    for event in events:
+        apply(state, event)
+        part = builder.PARTS.get(event.type)
+        if part is not None:
+            try:
+                part(builder, event, state)
+            except UNFIT:
+                continue
+    return builder.finish(state)
+
+
+class _RecordsBuilder:
+    """All rows, while the events come in; the fold says where the run stands at each."""
+
+    def __init__(self) -> None:
+        self._states: list[StateRow] = []
+        self._transitions: list[TransitionRow] = []
+        self._llm_calls = LLMCalls()
+        self._tool_pairs = Pairs()
+        self._tool_calls: list[ToolCallRow] = []
+        self._resolved: dict[int, str] = {}
+
+    def finish(self, state: RunState) -> Records:
+        self._close_tools()
+        return Records(
+            states=tuple(self._states),
+            transitions=tuple(self._transitions),
+            llm_calls=self._llm_calls.rows(),
+            tool_calls=tuple(sorted(self._tool_calls, key=lambda row: row.seq)),
+            approvals=tuple(self._approval(item) for item in state.approvals.values()),
+        )
+
+    def _entered(self, event: Event, state: RunState) -> None:
+        if state.entered_seq != event.seq or state.state is None:
+            return  # the fold found no state in it
+        self._llm_calls.close()
+        self._close_tools()
+        self._states.append(
+            StateRow(
+                event.seq,
+                event.ts,
+                state.state,
+                state.visit,
+                state.attempt,
+                outcome=None,
+                ended_ts=None,
+                next_state=None,
+                elapsed_ms=None,
+            )
+        )
+
+    def _exited(self, event: Event, _state: RunState) -> None:
+        self._end_state(
+            event,
+            "exited",
+            next_state=_text(event.payload.get("next_state")),
+            elapsed_ms=millis(event.payload.get("elapsed_ms")),
+        )
+
+    def _retried(self, event: Event, _state: RunState) -> None:
+        self._end_state(event, "retried")
+
+    def _failed(self, event: Event, _state: RunState) -> None:
+        self._end_state(event, "failed")
+
+    def _paused(self, event: Event, _state: RunState) -> None:
+        self._end_state(event, "paused")
+
+    def _resumed(self, _event: Event, _state: RunState) -> None:
+        if self._states and self._states[-1].outcome == "paused":
+            # The attempt goes on.
+            self._states[-1] = self._states[-1]._replace(outcome=None, ended_ts=None)
+
+    def _end_state(self, event: Event, outcome: StateOutcome, **found: Any) -> None:
+        if self._states and self._states[-1].outcome is None:
+            last = self._states[-1]._replace(outcome=outcome, ended_ts=event.ts, **found)
+            self._states[-1] = last
+
+    def _moved(self, event: Event, _state: RunState) -> None:
+        payload = event.payload
+        self._transitions.append(
+            TransitionRow(
+                event.seq,
+                event.ts,
+                _text(payload.get("from_state")),
+                _text(payload.get("to_state")),
+                _text(payload.get("reason")),
+                payload.get("because"),
+            )
+        )
+
+    def _llm_request(self, event: Event, state: RunState) -> None:
+        self._llm_calls.start(_opened(event, state))
+
+    def _llm_response(self, event: Event, state: RunState) -> None:
+        self._llm_calls.end(*_opened(event, state))
+
+    def _llm_retry(self, event: Event, _state: RunState) -> None:
+        self._llm_calls.retry(event.payload)
+
+    def _tool_call(self, event: Event, state: RunState) -> None:
+        self._tool_pairs.start(_opened(event, state))
+
+    def _tool_result(self, event: Event, _state: RunState) -> None:
+        opened = self._tool_pairs.end(event.payload)
+        if opened is not None:
+            self._tool_calls.append(tool_row(opened, event.payload))
+
+    def _close_tools(self) -> None:
+        self._tool_calls += [tool_row(opened, None) for opened in self._tool_pairs.close()]
+
+    def _answered(self, event: Event, state: RunState) -> None:
+        if event.seq not in state.ignored_resolutions:
+            self._resolved[event.seq] = event.ts
+
+    def _approval(self, item: Approval) -> ApprovalRow:
+        return ApprovalRow(
+            item.request_seq,
+            item.requested_ts,
+            item.approval_id,
+            item.state,
+            item.visit,
+            item.summary,
+            item.details,
+            item.approved,
+            self._resolved.get(item.resolved_seq or 0),
+            item.by,
+            item.reason,
+            item.applied,
+        )
+
+    PARTS: ClassVar[dict[str, Callable[[_RecordsBuilder, Event, RunState], None]]] = {
+        "state_entered": _entered,
+        "state_exited": _exited,
+        "retry_scheduled": _retried,
+        "run_failed": _failed,
+        "run_paused": _paused,
+        "run_resumed": _resumed,
+        "transition": _moved,
+        "llm_request": _llm_request,
+        "llm_response": _llm_response,
+        "llm_retry": _llm_retry,
+        "tool_call": _tool_call,
+        "tool_result": _tool_result,
+        "approval_resolved": _answered,
+    }
+
+
+def _opened(event: Event, state: RunState) -> OpenCall:
+    place = Place(state.state, state.visit, state.attempt)
+    return OpenCall(event.seq, event.ts, event.payload, place)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
