@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from replayt_core.chain import first_prev, line_hash, seal
 from replayt_core.events import Draft, Event
@@ -43,6 +44,22 @@ def add_bytes(store: JSONLStore, data: bytes, run_id: str = "r1") -> None:
     """Append to the file itself, as a crash or a stranger would."""
     with store.path(run_id).open("ab") as file:
         file.write(data)
+
+
+def tear_file(path: Path) -> bytes:
+    """Leave a whole line that announces more and half of the next; what was left."""
+    store = JSONLStore(path.parent)
+    more = batch("note", "note", after=list(store.read(path.stem)), run_id=path.stem)
+    left = more[0].line + b"\n" + more[1].line[:30]
+    add_bytes(store, left, path.stem)
+    return left
+
+
+def damage_file(path: Path, seq: int) -> None:
+    """Change a byte in the payload of that event."""
+    lines = path.read_bytes().split(b"\n")
+    lines[seq - 1] = lines[seq - 1].replace(b'"payload":{"', b'"payload":{"_', 1)
+    path.write_bytes(b"\n".join(lines))
 
 
 @dataclass

@@ -22,13 +22,29 @@ from replayt_core.errors import (
 from replayt_core.ports.store import DeletesRuns, EventStore, ListsRuns, LocksRuns, RepairsRuns
 from replayt_core.testing.store_contract import StoreContract
 from replayt_store import JSONLStore
-from tests.store.helpers import TS, FakeClock, FaultySystem, add_bytes, batch, seqs, write
+from tests.store.helpers import (
+    TS,
+    FakeClock,
+    FaultySystem,
+    add_bytes,
+    batch,
+    damage_file,
+    seqs,
+    tear_file,
+    write,
+)
 
 
 # With the real clock: under a fake one the patience of a writer who meets another is over at once.
 class TestJSONLStore(StoreContract):
     def make_store(self, directory: Path) -> EventStore:
         return JSONLStore(directory / "runs")
+
+    def tear(self, directory: Path, run_id: str) -> bytes:
+        return tear_file(directory / "runs" / f"{run_id}.jsonl")
+
+    def damage(self, directory: Path, run_id: str, seq: int) -> None:
+        damage_file(directory / "runs" / f"{run_id}.jsonl", seq)
 
 
 class TestJSONLStoreThatAlwaysSyncs(StoreContract):

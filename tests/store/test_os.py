@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from replayt_store import JSONLStore, _os
+from replayt_store import JSONLStore, SQLiteStore, _os
 from tests.store.helpers import seqs, write
 
 LOCK_AT = 0x7FFF_FFFE
@@ -77,6 +77,15 @@ def test_a_store_works_over_the_windows_half(windows: types.ModuleType, tmp_path
     with store.lock("r1"):
         pass
     assert list(store.directory.iterdir()) == []
+
+
+def test_a_database_works_over_the_windows_half(windows: types.ModuleType, tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "runs.db", system=windows.System()) as store:
+        with store.lock("r1"):
+            write(store, 2, 1)
+            assert SQLiteStore(store.file, system=windows.System()).locked("r1")
+        assert not store.locked("r1")
+        assert seqs(store) == [1, 2, 3]
 
 
 def test_the_windows_half_refuses_a_link(windows: types.ModuleType, tmp_path: Path) -> None:

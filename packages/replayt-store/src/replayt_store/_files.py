@@ -27,7 +27,7 @@ def run_ids(root: str) -> Iterator[str]:
     with entries:
         for entry in entries:
             run_id = entry.name[: -len(SUFFIX)]
-            if not entry.name.endswith(SUFFIX) or not _is_run_id(run_id):
+            if not entry.name.endswith(SUFFIX) or not is_run_id(run_id):
                 continue
             try:
                 found = entry.stat(follow_symlinks=False)
@@ -85,7 +85,17 @@ def is_regular(found: os.stat_result) -> bool:
     return stat.S_ISREG(found.st_mode)
 
 
-def _is_run_id(name: str) -> bool:
+def is_same_file(path: str, now: os.stat_result) -> bool:
+    """Whether the path still leads to the open file."""
+    try:
+        there = os.lstat(path)
+    except OSError:
+        return False
+    return is_regular(there) and os.path.samestat(there, now)
+
+
+def is_run_id(name: str) -> bool:
+    """Whether a run can have that name."""
     try:
         check_run_id(name)
     except InvalidRunIdError:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +22,8 @@ from replayt_core.chain import ChainReader, line_hash, starts_chain
 from replayt_core.errors import ConflictError, DamagedLogError, StoreWriteError
 from replayt_core.events import Event, is_decision_point
 from replayt_core.ports.store import TornTail
+from replayt_store._batches import check_batch, line_break
+from replayt_store._files import is_same_file
 from replayt_store._os import System
 from replayt_store._problems import write_problem
 from replayt_store._scan import Scan
@@ -77,7 +78,9 @@ class LogFile:
         lines = [event.line for event in events]
         lines.append(b"")
         data = b"\n".join(lines)
-        self._check_batch(events, data, after)
+        check_batch(self.run_id, events, after=after)
+        if data.count(b"\n") != len(events):
+            raise line_break(self.run_id)
         with self._mutex:
             self._check_alive()
             if not self._ready:
@@ -208,22 +211,6 @@ class LogFile:
             named=self._named,
             file=identity(now),
         )
-
-    def _check_batch(self, events: Sequence[Event], data: bytes, after: int) -> None:
-        seq = after
-        for event in events:
-            seq += 1
-            if event.seq != seq or event.run_id != self.run_id:
-                raise ValueError(
-                    f"event {event.seq} of run {event.run_id} stands where event {seq} of run "
-                    f"{self.run_id} must: a batch is numbered from `after` + 1"
-                )
-        if seq == after:
-            raise ValueError(f"an empty batch for run {self.run_id}")
-        if events[-1].more:
-            raise ValueError(f"the last event of a batch for run {self.run_id} says `more`")
-        if data.count(b"\n") != seq - after:
-            raise ValueError(f"an event of run {self.run_id} holds a line break")
 
     def _check_alive(self) -> None:
         if self._dead:
@@ -356,12 +343,3 @@ class LogFile:
 def identity(now: os.stat_result) -> tuple[int, ...]:
     """What changes when a file is written, cut, replaced or restored."""
     return (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-
-
-def is_same_file(path: str, now: os.stat_result) -> bool:
-    """Whether the path still leads to the open file."""
-    try:
-        there = os.lstat(path)
-    except OSError:
-        return False
-    return stat.S_ISREG(there.st_mode) and os.path.samestat(there, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Literal
 
 from replayt_core.errors import DamagedLogError, StoreError, StoreWriteError
 
@@ -47,3 +48,33 @@ def not_a_log(run_id: str, path: str) -> DamagedLogError:
         run_id=run_id,
         where=path,
     )
+
+
+# By the text, which has been the same for a decade: Python 3.10 does not tell SQLite's code.
+_SQLITE_CAUSES = {
+    "database or disk is full": _CAUSES[errno.ENOSPC],
+    "disk i/o error": _CAUSES[errno.EIO],
+    "readonly database": "the file, its directory or the file system is read-only: check who owns "
+    "them, or choose another place",
+    "unable to open database file": "the directory is gone or cannot be used: check who owns it, "
+    "or choose another",
+    "database is locked": "another process keeps the database locked: wait until it has ended, "
+    "then try again",
+    "database table is locked": "another process keeps the database locked: wait until it has "
+    "ended, then try again",
+}
+_SQLITE_DAMAGE = ("malformed", "not a database", "file is encrypted", "unsupported file format")
+
+
+def database_problem(doing: Literal["read", "write"], path: str, error: Exception) -> StoreError:
+    """What SQLite complains about: the file is damaged, or cannot be read or written."""
+    text = str(error).lower()
+    if any(words in text for words in _SQLITE_DAMAGE):
+        return DamagedLogError(
+            f"{path} is damaged, or no SQLite database ({error}): nothing was written; take a copy "
+            "of it, then look at it with `PRAGMA integrity_check`",
+            where=path,
+        )
+    known = next((words for key, words in _SQLITE_CAUSES.items() if key in text), str(error))
+    kind = StoreWriteError if doing == "write" else StoreError
+    return kind(f"cannot {doing} {path}: {known}")

@@ -8,9 +8,7 @@ not supported: their locks and syncs promise less.
 from __future__ import annotations
 
 import os
-import random
 import threading
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -23,7 +21,10 @@ from replayt_core.ports.store import RunEntry, TornTail
 from replayt_core.ports.system import Clock, SystemClock
 from replayt_core.run_ids import check_run_id
 from replayt_store import _files
-from replayt_store._log import LogFile, Position, Syncs, is_same_file
+from replayt_store._files import is_same_file
+from replayt_store._forks import GATE, forget_in_child
+from replayt_store._lock_files import is_locked, open_locked, patiently
+from replayt_store._log import LogFile, Position, Syncs
 from replayt_store._os import System
 from replayt_store._problems import not_a_log, read_problem, write_problem
 from replayt_store._scan import Scan, last_batch_end
@@ -37,8 +38,6 @@ _SYNCS = {
     "always": Syncs(always=True, decisions=True),
     "os": Syncs(always=False, decisions=False),
 }
-# A status probe holds a lock for microseconds, an append without a lock for milliseconds.
-_PATIENCE = 1.0
 _REMEMBERED = 1024
 
 
@@ -71,7 +70,7 @@ class JSONLStore:
         self._mutex = threading.Lock()
         self._held: dict[str, LogFile] = {}
         self._known: dict[str, Position] = {}
-        _STORES.add(self)
+        forget_in_child(self, JSONLStore._after_fork)
 
     def __repr__(self) -> str:
         return f"JSONLStore({str(self.directory)!r}, sync={self.sync!r})"
@@ -127,22 +126,8 @@ class JSONLStore:
         path = self._path(check_run_id(run_id))
         if run_id in self._held:
             return True
-        with _GATE:
-            try:
-                fd = self._system.open_read(path)
-            except OSError:
-                return False
-            mine = False
-            try:
-                if not _files.is_regular(self._system.fstat(fd)):
-                    return False
-                mine = self._system.try_lock(fd, shared=True)
-                return not mine
-            finally:
-                if mine:
-                    self._system.unlock_and_close(fd)
-                else:
-                    os.close(fd)
+        with GATE:
+            return is_locked(path, self._system)
 
     def repair(self, run_id: str) -> TornTail | None:
         """Put a torn tail aside as `<run_id>.jsonl.torn-<n>`, then cut it; None when there is none.
@@ -252,52 +237,29 @@ class JSONLStore:
     def _acquire(self, run_id: str) -> LogFile:
         if run_id in self._held:
             raise self._locked_error(run_id)
-        deadline = self._clock.monotonic() + _PATIENCE
-        wait = 0.001
         try:
-            while True:
-                log = self._try_acquire(run_id)
-                if log is not None:
-                    return log
-                if self._clock.monotonic() >= deadline:
-                    raise self._locked_error(run_id)
-                # Uneven, so that two who wait do not meet again and again.
-                self._clock.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311
-                wait = min(wait * 2, 0.02)
+            log = patiently(lambda: self._try_acquire(run_id), self._clock)
         except OSError as error:
             raise write_problem(run_id, str(self.path(run_id)), error) from error
+        if log is None:
+            raise self._locked_error(run_id)
+        return log
 
     def _try_acquire(self, run_id: str) -> LogFile | None:
         """The log, locked; None when someone else has it, or took the file away meanwhile."""
         path, shown = self._path(run_id), str(self.path(run_id))
         # No fork may fall between the opening and the registration: the child would keep the lock.
-        with _GATE:
-            try:
-                fd = self._system.open_append(path)
-            except FileNotFoundError:
-                _files.make_directory(self._root, self._system, sync=self.sync != "os")
-                try:
-                    fd = self._system.open_new(path)
-                except FileExistsError:
-                    if os.path.islink(path):
-                        raise not_a_log(run_id, shown) from None
-                    return None
-            except OSError:
-                if os.path.islink(path) or os.path.isdir(path):
-                    raise not_a_log(run_id, shown) from None
-                raise
-            try:
-                if not _files.is_regular(self._system.fstat(fd)):
-                    raise not_a_log(run_id, shown)
-                mine = self._system.try_lock(fd)
-            except BaseException:
-                os.close(fd)
-                raise
-            if not mine:
-                os.close(fd)
+        with GATE:
+            fd = open_locked(
+                path,
+                self._system,
+                make_directory=self._make_directory,
+                refusal=lambda: not_a_log(run_id, shown),
+            )
+            if fd is None:
                 return None
             log = LogFile(run_id, path, shown, fd, system=self._system)
-            _LOGS.add(log)
+            forget_in_child(log, LogFile.forget)
         try:
             # The file may have been removed between the opening and the lock: then the lock is on
             # something that nobody will read.
@@ -312,6 +274,9 @@ class JSONLStore:
             log.release()
             raise
         return log
+
+    def _make_directory(self) -> None:
+        _files.make_directory(self._root, self._system, sync=self.sync != "os")
 
     def _locked_error(self, run_id: str) -> RunLockedError:
         return RunLockedError(
@@ -348,23 +313,3 @@ def open_jsonl(url: str) -> JSONLStore:
             raise StoreURLError(f"{url!r}: only ?sync={'|'.join(modes)} can be set, not {key!r}")
         sync = modes[value]
     return JSONLStore(rest[1:], sync=sync)
-
-
-_GATE = threading.RLock()
-_LOGS: weakref.WeakSet[LogFile] = weakref.WeakSet()
-_STORES: weakref.WeakSet[JSONLStore] = weakref.WeakSet()
-
-
-def _in_forked_child() -> None:
-    """A child that kept the descriptors would keep a dead run looking executed."""
-    for log in tuple(_LOGS):
-        log.forget()
-    for store in tuple(_STORES):
-        store._after_fork()
-    _GATE.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_GATE.acquire, after_in_parent=_GATE.release, after_in_child=_in_forked_child
-    )

@@ -16,13 +16,23 @@ if TYPE_CHECKING:
 GROUP = "replayt.stores"
 """The entry-point group: the name is the scheme, the object a callable that takes the URL."""
 
+
+def _open_sqlite(url: str) -> EventStore:
+    from replayt_store.sqlite import open_sqlite  # loaded when it is asked for
+
+    return open_sqlite(url)
+
+
 # Also registered as entry points; named here so that the usual case need not look them up.
-_BUILT_IN: dict[str, Callable[[str], EventStore]] = {"jsonl": open_jsonl}
+_BUILT_IN: dict[str, Callable[[str], EventStore]] = {
+    "jsonl": open_jsonl,
+    "sqlite": _open_sqlite,
+}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
 def open_store(url: str) -> EventStore:
-    """The store that a URL names: `jsonl:///runs`, or a scheme that some package registers.
+    """The store that a URL names: `jsonl:///runs`, `sqlite:///runs.db`, or one of another package.
 
     Raises `StoreURLError` for a scheme nobody knows (it lists the known ones), for a malformed
     URL, and for a registered store that cannot be loaded. The URL itself is shown only where it

@@ -1,0 +1,43 @@
+"""Values of a query as strict JSON, which has no dates, bytes or NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+
+from pydantic import JsonValue
+
+
+def json_value(value: object) -> JsonValue:
+    """The JSON form of a value.
+
+    Times as ISO 8601 (a timestamp in UTC ends with `Z`), durations in seconds, decimals, UUIDs and
+    everything else that JSON does not know as text, bytes as hexadecimal digits, NaN and infinities
+    as null. Keys of maps become text.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.isoformat() + ("Z" if value.tzinfo is None else "")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal):
+        return str(value) if value.is_finite() else None
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, Mapping):
+        return {_key(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_value(item) for item in value]
+    return str(value)
+
+
+def _key(key: object) -> str:
+    found = json_value(key)
+    return found if isinstance(found, str) else str(found)

@@ -1,0 +1,4 @@
+SELECT status, count(*) AS runs
+FROM runs
+GROUP BY status
+ORDER BY runs DESC, status

@@ -1,0 +1,390 @@
+"""`RunIndex`: one row a run, made by the summary part of the fold, so that listings are immediate.
+
+The index is a cache beside the logs: it can be deleted at any time, is made anew when it is damaged
+or of another version, and lives in memory where it cannot be written. It takes no lock of a run
+and is never the reason why a command fails or waits. Its file has mode 0600, since it holds parts
+of the logs.
+
+It does not check the hash chain: `verify` does. A log whose lines do not parse or are not numbered
+is `damaged`, and its row covers what stands before.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from replayt_core.ports.store import EventStore, ListsRuns
+from replayt_store._index_database import IndexDatabase, Result
+from replayt_store._index_rows import (
+    CALL_COLUMNS,
+    COLUMNS,
+    EVERY_RUN,
+    IndexedRun,
+    ReadRun,
+    call_values,
+    condition,
+    indexed_run,
+    run_values,
+)
+from replayt_store._index_sources import FileSource, ListedSource, PlainSource, Source, reading
+from replayt_store.jsonl import JSONLStore
+from replayt_store.selection import Selection
+
+__all__ = ["IndexedRun", "Progress", "Refreshed", "RunIndex"]
+
+Progress = Callable[[int, int], None]
+"""Called with how many of how many runs are done."""
+
+_CHUNK = 400
+_PAGE = 500
+_COLUMNS = ", ".join(COLUMNS)
+_STARTED_AT = COLUMNS.index("started_at")
+_PIECE = 10_000
+_WITHIN = "run_id >= ? AND run_id < ?"
+_OF_RUNS = "run_id IN (SELECT run_id FROM runs WHERE {where})"
+_PUT_RUN = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_PUT_CALL = f"INSERT OR REPLACE INTO llm_calls VALUES ({', '.join('?' * len(CALL_COLUMNS))})"  # noqa: S608
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refreshed:
+    """What a look at the store came to: how many runs it has, were read, are gone."""
+
+    runs: int
+    read: int
+    removed: int
+
+
+class RunIndex:
+    """The index of one store; use it as a context manager, from one thread at a time.
+
+    `refresh`, `check` or `rebuild` bring it up to date; what it tells is as of then, or newer when
+    another process refreshed the same index meanwhile.
+    """
+
+    def __init__(self, source: Source, path: str | None = None) -> None:
+        """Prefer `RunIndex.of`. `path` is the SQLite file; without one it lives in memory."""
+        self._source = source
+        self._database = IndexDatabase(path)
+
+    @classmethod
+    def of(cls, store: EventStore) -> RunIndex:
+        """The index of a store.
+
+        That of a `JSONLStore` is `.index/runs.sqlite3` in its directory, that of a `SQLiteStore`
+        is its file with `.index` added, that of a `MirrorStore` is its primary's. For any other
+        store it lives in memory, and a store that cannot list its runs is read whole each time.
+        """
+        from replayt_store.sqlite import SQLiteStore
+
+        store = reading(store)
+        if isinstance(store, JSONLStore):
+            folder = os.path.join(os.path.abspath(store.directory), ".index")
+            return cls(FileSource(store), os.path.join(folder, "runs.sqlite3"))
+        if isinstance(store, ListsRuns):
+            beside = (
+                f"{os.path.abspath(store.file)}.index" if isinstance(store, SQLiteStore) else None
+            )
+            return cls(ListedSource(store, store), beside)
+        return cls(PlainSource(store))
+
+    def __enter__(self) -> RunIndex:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the index file."""
+        self._database.close()
+
+    # --- bringing it up to date -------------------------------------------------------------------
+
+    def refresh(self, progress: Progress | None = None) -> Refreshed:
+        """Read what has changed, and look at little to find out.
+
+        Trusted are the directory's own time of change and, for a run that was completed, the file
+        it was read from. An edit of a completed log is not seen: `check` sees it.
+        """
+        return self._kept(lambda: self._refresh(progress))
+
+    def check(self, progress: Progress | None = None) -> Refreshed:
+        """Look at the time and size of every run, and read what has changed."""
+        return self._kept(lambda: self._refresh_listed(self._source.place(), progress, each=True))
+
+    def rebuild(self, progress: Progress | None = None) -> Refreshed:
+        """Forget everything and read every run."""
+        self._database.empty()
+        return self.check(progress)
+
+    def _kept(self, look: Callable[[], Refreshed]) -> Refreshed:
+        """Look, and look again when the file was lost meanwhile and rows with it."""
+        while True:
+            losses = self._database.losses
+            found = look()
+            if self._database.losses == losses:
+                return found
+
+    def _refresh(self, progress: Progress | None) -> Refreshed:
+        place = self._source.place()
+        if place is not None and place == self._database.read(_stored_place):
+            return self._refresh_watched(place, progress)
+        return self._refresh_listed(place, progress, each=False)
+
+    def _refresh_watched(self, place: str, progress: Progress | None) -> Refreshed:
+        """No file came or went: only runs without an end, or just written, can differ."""
+        watched = self._database.read(_watched)
+        looked = {run_id: self._source.changed(run_id, mark) for run_id, mark in watched.items()}
+        gone = [run_id for run_id, changed in looked.items() if changed is None]
+        stale = [run_id for run_id, changed in looked.items() if changed]
+
+        def after(db: sqlite3.Connection) -> None:
+            # Another process may have been here: then nobody knows any more what the mark covers.
+            if _stored_place(db) != place:
+                _set_place(db, None)
+
+        if stale or gone:
+            self._read_and_write(stale, progress, after, lambda db: self._remove(db, gone))
+        return Refreshed(runs=self._database.read(_count), read=len(stale), removed=len(gone))
+
+    def _refresh_listed(
+        self, place: str | None, progress: Progress | None, *, each: bool
+    ) -> Refreshed:
+        known = self._database.read(_known)
+        listing = self._source.listing(known, each=each)
+        stale = [run_id for run_id, changed in listing.items() if changed]
+        if not each:
+            same = listing.keys() - set(stale)
+            watched = [run_id for run_id in self._database.read(_watched) if run_id in same]
+            stale += [run_id for run_id in watched if self._source.changed(run_id, known[run_id])]
+        gone = known.keys() - listing.keys()
+
+        def after(db: sqlite3.Connection) -> None:
+            _set_place(db, None)
+
+        def last(db: sqlite3.Connection) -> None:
+            # Also what another process wrote meanwhile, from an older listing than this one.
+            kept = {run_id for (run_id,) in db.execute("SELECT run_id FROM runs")}
+            self._remove(db, (kept | gone) - listing.keys())
+            _set_place(db, place)
+
+        if stale or gone or (known and place != self._database.read(_stored_place)):
+            self._read_and_write(stale, progress, after, last)
+        return Refreshed(runs=self._database.read(_count), read=len(stale), removed=len(gone))
+
+    def _read_and_write(
+        self,
+        stale: Sequence[str],
+        progress: Progress | None,
+        after: Callable[[sqlite3.Connection], None],
+        last: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        """Read outside of any transaction, write in short ones.
+
+        The mark of the directory says that the rows are those of its files. It is unset while rows
+        are written and set in the last transaction alone, so that whoever dies in between, or
+        meets another process, leaves an index that is looked through again.
+        """
+        chunk: list[ReadRun] = []
+        absent: list[str] = []
+
+        def write(db: sqlite3.Connection) -> None:
+            _put(db, chunk, absent)
+            after(db)
+
+        def write_last(db: sqlite3.Connection) -> None:
+            write(db)
+            last(db)
+
+        # In order, since inserting at the end of a table is cheap.
+        for done, run_id in enumerate(sorted(stale), 1):
+            read = self._source.read(run_id)
+            if read is None:
+                absent.append(run_id)
+            else:
+                chunk.append(read)
+            if len(chunk) + len(absent) >= _CHUNK:
+                self._database.write(write)
+                chunk, absent = [], []
+            if progress is not None:
+                progress(done, len(stale))
+        self._database.write(write_last)
+
+    def _remove(self, db: sqlite3.Connection, run_ids: Iterable[str]) -> None:
+        """Remove rows of runs that are not there any more, looking again."""
+        for run_id in run_ids:
+            if self._source.gone(run_id):
+                for table in ("runs", "llm_calls", "empty_logs"):
+                    db.execute(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608
+
+    # --- what it tells ----------------------------------------------------------------------------
+
+    def count(self, selection: Selection | None = None) -> int:
+        """How many runs there are, or how many of them are selected."""
+        if selection is None:
+            return self._told(_count)
+        where, values = condition(selection)
+        sql = f"SELECT count(*) FROM runs WHERE {where}"  # noqa: S608
+        return self._told(lambda db: int(db.execute(sql, values).fetchone()[0]))
+
+    def run_ids(self) -> list[str]:
+        """The ids of all runs, in no particular order."""
+        found = self._told(lambda db: db.execute("SELECT run_id FROM runs").fetchall())
+        return [run_id for (run_id,) in found]
+
+    def get(self, run_id: str) -> IndexedRun | None:
+        """That run, or None."""
+        found = self._rows(f"SELECT {_COLUMNS} FROM runs WHERE run_id = ?", [run_id])  # noqa: S608
+        return indexed_run(found[0]) if found else None
+
+    def runs(
+        self, selection: Selection | None = None, *, limit: int | None = None
+    ) -> Iterator[IndexedRun]:
+        """The selected runs, newest first: by the time of their first event, then by id.
+
+        They are read page by page; a run that is written meanwhile comes once, or not at all.
+        """
+        where, values = condition(selection or Selection())
+        sql = (
+            f"SELECT {_COLUMNS} FROM runs WHERE {where} AND (started_at, run_id) < (?, ?) "  # noqa: S608
+            "ORDER BY started_at DESC, run_id DESC LIMIT ?"
+        )
+        newest: tuple[object, object] = (1 << 62, "")
+        left = limit
+        while left is None or left > 0:
+            size = _PAGE if left is None else min(left, _PAGE)
+            rows = self._rows(sql, [*values, *newest, size])
+            yield from map(indexed_run, rows)
+            if len(rows) < size:
+                return
+            left = None if left is None else left - size
+            newest = (rows[-1][_STARTED_AT], rows[-1][0])
+
+    def last_seqs(self, selection: Selection) -> Iterator[tuple[str, int]]:
+        """Id and last seq of the selected runs that have events, by id."""
+        where, values = condition(selection)
+        sql = f"SELECT run_id, last_seq FROM runs WHERE {where} AND events ORDER BY run_id"  # noqa: S608
+        return ((run_id, last_seq) for run_id, last_seq in self._rows(sql, values))
+
+    def columns(
+        self, selection: Selection, wanted: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[list[str]]]:
+        """Columns of `runs` and `llm_calls` for the selected runs, all as of one moment.
+
+        They come in pieces. In a piece each column is a JSON array: SQLite writes it and DuckDB
+        reads it, so that the values never become Python objects.
+        """
+        where, values = condition(selection)
+
+        def read(db: sqlite3.Connection) -> dict[str, list[list[str]]]:
+            found: dict[str, list[list[str]]] = {table: [] for table in wanted}
+            db.execute("BEGIN")
+            try:
+                for bounds in _pieces(db):
+                    for table, names in wanted.items():
+                        arrays = ", ".join(f"json_group_array({name})" for name in names)
+                        chosen = where
+                        if table != "runs" and where != EVERY_RUN:
+                            chosen = _OF_RUNS.format(where=where)
+                        sql = f"SELECT {arrays} FROM {table} WHERE {_WITHIN} AND {chosen}"  # noqa: S608
+                        row = db.execute(sql, [*bounds, *values]).fetchone()
+                        found[table].append(list(row))
+            finally:
+                db.execute("COMMIT")
+            return found
+
+        return self._told(read)
+
+    def _rows(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        return self._told(lambda db: db.execute(sql, values).fetchall())
+
+    def _told(self, use: Callable[[sqlite3.Connection], Result]) -> Result:
+        """What `use` finds; when the file is lost meanwhile, what it finds after another look."""
+        losses = self._database.losses
+        found = self._database.read(use)
+        if self._database.losses != losses:
+            self.check()
+            found = self._database.read(use)
+        return found
+
+
+def _pieces(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """The run ids in ranges of some ten thousand: from the first, up to before the second."""
+    first = ""
+    while True:
+        sql = "SELECT run_id FROM runs WHERE run_id >= ? ORDER BY run_id LIMIT 1 OFFSET ?"
+        row = db.execute(sql, (first, _PIECE)).fetchone()
+        yield first, "~" if row is None else row[0]  # no run id has a `~`, which sorts last
+        if row is None:
+            return
+        first = row[0]
+
+
+def _count(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
+def _stored_place(db: sqlite3.Connection) -> str | None:
+    (mark,) = db.execute("SELECT mark FROM place").fetchone()
+    return None if mark is None else str(mark)
+
+
+def _set_place(db: sqlite3.Connection, mark: str | None) -> None:
+    db.execute("UPDATE place SET mark = ?", (mark,))
+
+
+def _known(db: sqlite3.Connection) -> dict[str, str]:
+    return dict(
+        db.execute("SELECT run_id, mark FROM runs UNION ALL SELECT run_id, '' FROM empty_logs")
+    )
+
+
+def _watched(db: sqlite3.Connection) -> dict[str, str]:
+    return dict(
+        db.execute(
+            "SELECT run_id, mark FROM runs WHERE watched "
+            "UNION ALL SELECT run_id, '' FROM empty_logs"
+        )
+    )
+
+
+def _put(db: sqlite3.Connection, chunk: Sequence[ReadRun], absent: Sequence[str]) -> None:
+    """Write runs that were read, but for those that another process has read later."""
+    ids = [*(read.run_id for read in chunk), *absent]
+    if not ids:
+        return
+    there = dict(
+        db.execute(
+            "SELECT run_id, looked_ns FROM runs WHERE run_id BETWEEN ? AND ?", (min(ids), max(ids))
+        )
+    )
+    now = time.time_ns()
+    kept = []
+    for read in chunk:
+        looked_ns = there.get(read.run_id, 0)
+        # A time that lies ahead was written before the clock was set back.
+        if looked_ns <= read.looked_ns or looked_ns > now:
+            kept.append(read)
+    gone = [(run_id,) for run_id in absent]
+    old = [(read.run_id,) for read in kept if read.run_id in there] + gone
+    db.executemany("DELETE FROM llm_calls WHERE run_id = ?", old)
+    db.executemany("DELETE FROM runs WHERE run_id = ?", gone)
+    if db.execute("SELECT 1 FROM empty_logs LIMIT 1").fetchone():
+        db.executemany("DELETE FROM empty_logs WHERE run_id = ?", [(run_id,) for run_id in ids])
+    db.executemany("INSERT INTO empty_logs VALUES (?)", gone)
+    db.executemany(_PUT_RUN, map(run_values, kept))
+    db.executemany(
+        _PUT_CALL,
+        (call_values(read.run_id, row) for read in kept for row in read.digest.llm_calls),
+    )
