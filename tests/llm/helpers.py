@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 import ssl
@@ -59,6 +60,38 @@ def sends(data: bytes) -> Script:
     return script
 
 
+def keeps_alive(count: int, text: str = "hi") -> Script:
+    """A script that answers `count` requests on one connection."""
+
+    def script(sock: socket.socket, over: threading.Event) -> None:
+        for number in range(count):
+            if number and not read_request(sock):
+                return
+            sock.sendall(answer(completion(text)))
+
+    return script
+
+
+def together(*sizes: int, text: str = "hi") -> Script:
+    """A script that answers nobody before `sizes[0]` have asked, then `sizes[1]`, and so on.
+
+    So calls that are not in flight at the same time are never answered.
+    """
+    barriers = [threading.Barrier(size) for size in sizes]
+    asked = itertools.count()
+    ends = list(itertools.accumulate(sizes))
+
+    def script(sock: socket.socket, over: threading.Event) -> None:
+        while True:
+            number = next(asked)
+            barriers[sum(number >= end for end in ends)].wait(30)
+            sock.sendall(answer(completion(text)))
+            if not read_request(sock):
+                return
+
+    return script
+
+
 @dataclass
 class HostileServer:
     """Plays one script a connection, the last one again when they run out."""
@@ -66,6 +99,12 @@ class HostileServer:
     base_url: str
     requests: list[bytes] = field(default_factory=list)
     connections: int = 0
+    asked: threading.Event = field(default_factory=threading.Event)
+    _first: dict[int, bytes] = field(default_factory=dict)
+
+    def request_on(self, sock: socket.socket) -> bytes:
+        """The first request of a connection."""
+        return self._first[id(sock)]
 
 
 @contextmanager
@@ -82,7 +121,9 @@ def hostile(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Hos
             sock.settimeout(30)
             if tls is not None:
                 sock = stack.enter_context(tls.wrap_socket(sock, server_side=True))
-            server.requests.append(read_request(sock))
+            server._first[id(sock)] = read_request(sock)
+            server.requests.append(server._first[id(sock)])
+            server.asked.set()
             script(sock, over)
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_WR)
@@ -157,6 +198,10 @@ class FakeTransport:
             raise reply
         return reply
 
+    async def send_async(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
+        """The same."""
+        return self.send(call, seconds=seconds)
+
     def close(self) -> None:
         """Nothing to close."""
 
@@ -181,6 +226,10 @@ class FakeClock:
         """Let time pass."""
         self.slept.append(seconds)
         self.time += seconds
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Let time pass."""
+        self.sleep(seconds)
 
 
 def reply(body: bytes = b"", status: int = 200, **headers: str) -> HTTPReply:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
+from replayt_core import MemoryStore, RunContext, Runner, Workflow, verify
 from replayt_core.errors import LLMError
 from replayt_core.ports import ChatRequest
 from replayt_llm import LLMSettings
@@ -38,10 +39,10 @@ def client(model_server):
     made.close()
 
 
-def test_structured_replies_are_valid_for_twenty_seeds(client):
+def test_sc_46_structured_replies_are_valid_100_of_100(client):
     schema = Ticket.model_json_schema()
     validator = Draft202012Validator(schema)
-    for seed in range(20):
+    for seed in range(100):
         response = client.complete(ask(schema, seed=seed, temperature=1.0), on_retry=no_retry)
         validator.validate(json.loads(response.text))
         Ticket.model_validate_json(response.text)
@@ -86,6 +87,73 @@ def test_a_schema_that_is_none_is_refused_with_a_status(client):
     with pytest.raises(LLMError) as caught:
         client.complete(ask({"type": "no-such-type"}), on_retry=no_retry)
     assert caught.value.status in (400, 500)
+
+
+# --- through a runner ---------------------------------------------------------------------------
+
+
+def asking(model: type[BaseModel], how_often: int = 1, **settings: Any) -> Workflow:
+    """A workflow of `how_often` structured calls; its context holds what came of each."""
+    wf = Workflow("asking")
+    wf.set_initial("ask")
+
+    @wf.step("ask")
+    def ask_model(ctx: RunContext) -> None:
+        kinds = []
+        for seed in range(how_often):
+            llm = ctx.llm.with_settings(seed=seed, **settings)
+            try:
+                llm.parse(model, messages=[{"role": "user", "content": ctx.get("text")}])
+                kinds.append("ok")
+            except LLMError as error:
+                kinds.append(error.kind)
+        ctx.set("kinds", kinds)
+
+    return wf
+
+
+def payloads(store: MemoryStore, kind: str) -> list[Any]:
+    return [event.payload for event in store.read("r1") if event.type == kind]
+
+
+def test_sc_50_sc_52_every_structured_call_of_a_run_is_valid_and_logged(model_server):
+    """100 of 100 by `ctx.llm.parse`, and the run verifies from its log alone."""
+    store, wf = MemoryStore(), asking(Ticket, 100, temperature=1.0)
+    settings = LLMSettings(base_url=model_server.base_url, provider="llamacpp", max_tokens=600)
+    result = Runner(wf, store, llm_settings=settings).run({"text": "hello"}, run_id="r1")
+    assert result.context["kinds"] == ["ok"] * 100
+    assert len(payloads(store, "structured_output")) == 100
+    responses = payloads(store, "llm_response")
+    assert all(payload["effective"]["structured_mode"] == "json_schema" for payload in responses)
+    assert sum(payload["usage"]["total_tokens"] for payload in responses) > 1_000
+    assert verify(wf, store.read("r1")).ok
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "kind", "status"),
+    [("hello", {"max_tokens": 4}, "truncated", None),
+     ("word " * 30_000, {}, "bad_request", 400)],
+)  # fmt: skip
+def test_sc_67_what_the_server_cannot_do_has_its_kind_in_the_log(
+    model_server, text, settings, kind, status
+):
+    store = MemoryStore()
+    where = LLMSettings(base_url=model_server.base_url, provider="llamacpp", max_tokens=600)
+    wf = asking(Ticket, **settings)
+    result = Runner(wf, store, llm_settings=where).run({"text": text}, run_id="r1")
+    assert result.context["kinds"] == [kind]
+    [response] = payloads(store, "llm_response")
+    assert (response["error"]["kind"], response["error"]["status"]) == (kind, status)
+    if kind == "truncated":
+        assert response["usage"]["completion_tokens"] == 4
+
+
+def test_sc_57_a_wrong_key_is_auth_in_the_log_and_nowhere_to_be_seen(keyed_model_server):
+    store = MemoryStore()
+    where = LLMSettings("sk-wrong-0123456789", keyed_model_server.base_url, provider="llamacpp")
+    result = Runner(asking(Ticket), store, llm_settings=where).run({"text": "x"}, run_id="r1")
+    assert result.context["kinds"] == ["auth"]
+    assert not any(b"sk-wrong" in event.line for event in store.read("r1"))
 
 
 @pytest.mark.parametrize("mode", ["json_object", "prompt"])

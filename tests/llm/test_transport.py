@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
+import gc
 import os
 import signal
 import socket
 import ssl
-import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -18,10 +18,20 @@ import pytest
 from replayt_core.errors import LLMError
 from replayt_llm import LLMSettings, OpenAICompatClient
 from replayt_llm._exchange import HTTPCall, NotSentError
-from replayt_llm._transport import MAX_REPLY_BYTES, HTTPTransport
-from tests.llm.helpers import answer, ask, completion, hostile, no_retry, read_request, sends
+from replayt_llm._transport import MAX_REPLY_BYTES, MOST_IDLE, HTTPTransport
+from tests.llm.corpus import CHUNKED, KEY, drip, flood, silence
+from tests.llm.helpers import (
+    answer,
+    ask,
+    completion,
+    hostile,
+    keeps_alive,
+    no_retry,
+    read_request,
+    sends,
+    together,
+)
 
-KEY = "sk-planted-0123456789"
 HERE = Path(__file__).parent
 TIMEOUT = 1.0
 SLACK = 0.5  # what the promise allows on top of the timeout
@@ -44,100 +54,7 @@ def ask_server(base_url: str, *, timeout: float = TIMEOUT, on_retry=no_retry, **
     return outcome, wall
 
 
-def reset(sock: socket.socket, over: threading.Event) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
-def drip(first: bytes, piece: bytes):
-    """Send `first`, then `piece` again and again for as long as someone listens."""
-
-    def script(sock: socket.socket, over: threading.Event) -> None:
-        sock.sendall(first)
-        while not over.wait(0.05):
-            sock.sendall(piece)
-
-    return script
-
-
-def silence(sock: socket.socket, over: threading.Event) -> None:
-    over.wait(30)
-
-
-def flood(head: bytes, piece: bytes, times: int):
-    def script(sock: socket.socket, over: threading.Event) -> None:
-        sock.sendall(head)
-        for _ in range(times):
-            sock.sendall(piece)
-
-    return script
-
-
 GOOD = completion("hi")
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-BROKEN = {
-    "html": (sends(answer(b"<html>portal</html>")), "protocol"),
-    "empty 200": (sends(answer(b"")), "protocol"),
-    "204": (sends(b"HTTP/1.1 204 No Content\r\n\r\n"), "protocol"),
-    "truncated JSON": (sends(answer(GOOD[:-5])), "protocol"),
-    "short body": (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + GOOD), "protocol"),
-    "short chunks": (sends(CHUNKED + b"ffff\r\n" + GOOD), "protocol"),
-    "bad chunk size": (sends(CHUNKED + b"zz\r\nhi\r\n"), "protocol"),
-    "invalid UTF-8": (sends(answer(GOOD.replace(b"hi", b"\xff\xfe"))), "protocol"),
-    "no HTTP": (sends(b"SSH-2.0-OpenSSH_9\r\n"), "protocol"),
-    "hangs up": (sends(b""), "protocol"),
-    "reset": (reset, "connection"),
-    "no choices": (sends(answer(b'{"choices": []}')), "empty"),
-    "error in 200": (sends(answer(b'{"error": {"message": "no"}}')), "error_in_200"),
-    "gzip": (
-        sends(answer(gzip.compress(GOOD), headers=["Content-Encoding: gzip"])), "protocol",
-    ),
-    "unknown coding": (sends(answer(GOOD, headers=["Content-Encoding: x-odd"])), "protocol"),
-    "gzipped error": (
-        sends(answer(b"\x1f\x8b", status="503 Busy", headers=["Content-Encoding: gzip"])), "server",
-    ),
-    "redirect": (
-        sends(answer(b"", status="302 Found", headers=["Location: http://127.0.0.1:9/"])),
-        "protocol",
-    ),
-    "huge headers": (sends(b"HTTP/1.1 200 OK\r\nX: " + b"a" * 3_000_000), "protocol"),
-    "announced too large": (
-        sends(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"), "too_large",
-    ),
-    "negative length": (sends(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}"), "protocol"),
-    "braces": (sends(answer(b"[" * 1_000_000)), "protocol"),
-    "silence": (silence, "timeout"),
-    "drips headers": (drip(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"), "timeout"),
-    "drips one header": (drip(b"HTTP/1.1 200 OK\r\nX: ", b"a"), "timeout"),
-    "drips the body": (
-        drip(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b" "), "timeout",
-    ),
-    "drips chunks": (drip(CHUNKED, b"1\r\n \r\n"), "timeout"),
-    "drips 100 Continue": (drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "timeout"),
-    "drips an error": (
-        drip(b"HTTP/1.1 500 Oops\r\nContent-Length: 9999\r\n\r\n", b"x"), "timeout",
-    ),
-    "waits for ever": (
-        sends(answer(b"{}", status="429 Slow", headers=["Retry-After: 100000"])), "rate_limit",
-    ),
-    "401": (sends(answer(f'{{"error": "key {KEY}"}}'.encode(), status="401 No")), "auth"),
-    "404 page": (sends(answer(b"<html>nginx</html>", status="404 Not Found")), "not_found"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_answer_has_its_kind_and_ends_in_time(case):
-    script, kind = BROKEN[case]
-    with hostile(script) as server:
-        outcome, wall = (
-            ask_server(server.base_url, max_retries=2, on_retry=lambda notice: None)
-            if case == "waits for ever"
-            else ask_server(server.base_url)
-        )
-    assert isinstance(outcome, LLMError), outcome
-    assert outcome.kind == kind, outcome
-    assert wall <= TIMEOUT + SLACK
 
 
 def test_a_good_answer_arrives():
@@ -234,17 +151,6 @@ def test_a_name_that_does_not_resolve_in_time_is_a_timeout(monkeypatch):
 # --- connections ----------------------------------------------------------------------------------
 
 
-def keeps_alive(count: int):
-    def script(sock: socket.socket, over: threading.Event) -> None:
-        sock.sendall(answer(GOOD))
-        for _ in range(count - 1):
-            if not read_request(sock):
-                return
-            sock.sendall(answer(GOOD))
-
-    return script
-
-
 def test_a_connection_is_used_again():
     with hostile(keeps_alive(3)) as server:
         client = OpenAICompatClient(LLMSettings(KEY, server.base_url))
@@ -252,6 +158,62 @@ def test_a_connection_is_used_again():
             client.complete(ask(), on_retry=no_retry)
         client.close()
         assert server.connections == 1
+
+
+def test_a_second_reply_that_nobody_asked_for_does_not_answer_the_next_call():
+    """A server, or a proxy that mixes up its clients, must not choose later answers beforehand."""
+    twice = answer(GOOD) + answer(completion("smuggled"))
+    with hostile(sends(twice), sends(answer(GOOD))) as server:
+        client = OpenAICompatClient(LLMSettings(KEY, server.base_url))
+        texts = [client.complete(ask(), on_retry=no_retry).text for _ in range(2)]
+        client.close()
+        assert texts == ["hi", "hi"]
+        assert server.connections == 2
+
+
+def test_cookies_are_not_taken():
+    def script(sock: socket.socket, over: threading.Event) -> None:
+        sock.sendall(answer(GOOD, headers=["Set-Cookie: track=me; Path=/"]))
+        server.requests.append(read_request(sock))
+        sock.sendall(answer(GOOD))
+
+    with hostile(script) as server:
+        client = OpenAICompatClient(LLMSettings(KEY, server.base_url))
+        for _ in range(2):
+            client.complete(ask(), on_retry=no_retry)
+        client.close()
+    assert len(server.requests) == 2
+    assert not any(b"cookie" in request.lower() for request in server.requests)
+
+
+def test_a_burst_keeps_a_bounded_number_of_connections():
+    """All calls are in flight at once: each is answered when the last has arrived."""
+    burst = MOST_IDLE + 5
+    with hostile(together(burst, burst)) as server:
+        client = OpenAICompatClient(LLMSettings(KEY, server.base_url, timeout_seconds=60))
+        for _ in range(2):
+            with ThreadPoolExecutor(burst) as pool:
+                made = [pool.submit(client.complete, ask(), on_retry=no_retry)
+                        for _ in range(burst)]  # fmt: skip
+            assert [one.result().text for one in made] == ["hi"] * burst
+        client.close()
+        assert server.connections == burst + 5
+
+
+def test_a_client_that_nobody_closed_gives_its_connections_back():
+    hung_up = threading.Event()
+
+    def script(sock: socket.socket, over: threading.Event) -> None:
+        sock.sendall(answer(GOOD))
+        if not read_request(sock):
+            hung_up.set()
+
+    with hostile(script) as server:
+        client = OpenAICompatClient(LLMSettings(KEY, server.base_url))
+        client.complete(ask(), on_retry=no_retry)
+        del client
+        gc.collect()
+        assert hung_up.wait(10)
 
 
 def test_closing_gives_the_connections_back_and_a_later_call_opens_new_ones():
@@ -466,7 +428,7 @@ def test_a_forked_child_does_not_speak_on_its_parents_connection():
         transport._owner = -1  # as a child would find it
         client.complete(ask(), on_retry=no_retry)
         client.close()
-        assert not any(lane.client.is_closed for lane in parents)
+        assert not any(lane.closed for lane in parents)
         for lane in parents:
-            lane.client.close()
+            lane.close()
         assert server.connections == 2

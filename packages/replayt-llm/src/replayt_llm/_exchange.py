@@ -1,15 +1,18 @@
-"""One HTTP exchange as data, and what a transport must do. Knows no HTTP library.
+"""One HTTP exchange as data, and who performs it. Knows no HTTP library.
 
-An asynchronous client can share everything but the transport and the waiting.
+A model call is written once, as a generator of what has to be done: send, or wait. `perform` does
+it here and now, `perform_async` awaits it; there is no second copy of a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from replayt_core.errors import LLMError, LLMErrorKind
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,70 @@ class Transport(Protocol):
         """The complete reply within `seconds`. Raises `LLMError`, or `NotSentError`."""
         ...
 
+    async def send_async(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
+        """The same, awaited; cancelling it ends the attempt."""
+        ...
+
     def close(self) -> None:
         """Give connections back."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Make one attempt; the result is its `HTTPReply`, or the `LLMError` that it raised."""
+
+    call: HTTPCall
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let time pass. There is no result."""
+
+    seconds: float
+
+
+Exchange = Generator[Send | Wait, Any, T]
+
+
+def perform(steps: Exchange[T], transport: Transport, sleep: Callable[[float], None]) -> T:
+    """Do each step of an exchange, in this thread, and return what it makes of them."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                result: HTTPReply | None = None
+                if isinstance(step, Wait):
+                    sleep(step.seconds)
+                else:
+                    result = transport.send(step.call, seconds=step.seconds)
+            except LLMError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+
+
+async def perform_async(
+    steps: Exchange[T], transport: Transport, sleep: Callable[[float], Awaitable[None]]
+) -> T:
+    """Await each step of an exchange and return what it makes of them."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                result: HTTPReply | None = None
+                if isinstance(step, Wait):
+                    await sleep(step.seconds)
+                else:
+                    result = await transport.send_async(step.call, seconds=step.seconds)
+            except LLMError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(result)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value

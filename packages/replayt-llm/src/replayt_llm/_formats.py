@@ -5,9 +5,25 @@ from __future__ import annotations
 import random
 from uuid import UUID
 
+_SHORTER = {
+    "uri": ("https://example.com/", "http://a.io/"),
+    "email": ("a@example.com", "a@b.io"),
+    "hostname": ("example.com", "a.io"),
+}
 
-def string_of_format(name: str, rng: random.Random) -> str | None:
-    """A string of that format, recognisably made up; None when any string may do."""
+
+def string_of_format(name: str, rng: random.Random, *, most: int | None = None) -> str | None:
+    """A string of that format, recognisably made up; None when any string may do.
+
+    Of at most `most` characters where such a one is known.
+    """
+    made = _string_of_format(name, rng)
+    if made is not None and most is not None and len(made) > most:
+        return next((text for text in _SHORTER.get(name, ()) if len(text) <= most), made)
+    return made
+
+
+def _string_of_format(name: str, rng: random.Random) -> str | None:
     date = f"2024-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
     time = f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d}:{rng.randint(0, 59):02d}"
     number = rng.randint(1, 9_999)

@@ -7,9 +7,10 @@ Covers the assertions that Pydantic and the usual generators write. One that it 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from replayt_llm._pattern import in_python
 
 Schema = Mapping[str, Any] | bool
 Resolve = Callable[[str], Schema]
@@ -102,10 +103,14 @@ def _string(value: str, schema: Mapping[str, Any]) -> bool:
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
         return False
     pattern = schema.get("pattern")
-    try:
-        return pattern is None or bool(re.search(pattern.replace(r"\z", r"\Z"), value))
-    except (re.error, OverflowError, RecursionError):
-        raise UnknownAssertion("pattern") from None
+    return pattern is None or _found(pattern, value)
+
+
+def _found(pattern: str, value: str) -> bool:
+    compiled = in_python(pattern)
+    if compiled is None:
+        raise UnknownAssertion("pattern")
+    return compiled.search(value) is not None
 
 
 def _number(value: int | float, schema: Mapping[str, Any]) -> bool:
@@ -158,7 +163,7 @@ def _object(value: dict[str, Any], schema: Mapping[str, Any], resolve: Resolve) 
         if not matches(name, names, resolve):
             return False
         known = [properties[name]] if name in properties else []
-        known += [body for pattern, body in patterns.items() if re.search(pattern, name)]
+        known += [body for pattern, body in patterns.items() if _found(pattern, name)]
         if not known:
             known = [schema.get("additionalProperties", True)]
         if not all(matches(part, body, resolve) for body in known):

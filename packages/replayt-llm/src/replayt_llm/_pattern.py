@@ -11,6 +11,8 @@ import random
 import re
 import string
 import sys
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 # The parser moved in 3.11; the old name warns there.
@@ -24,13 +26,49 @@ _CATEGORIES = {
 }
 
 
+_CLASSES = {
+    "alpha": "A-Za-z", "digit": "0-9", "alnum": "A-Za-z0-9", "upper": "A-Z", "lower": "a-z",
+    "space": " \\t\\r\\n", "xdigit": "0-9A-Fa-f", "word": "A-Za-z0-9_",
+    "L": "A-Za-z", "Lu": "A-Z", "Ll": "a-z", "N": "0-9", "Nd": "0-9", "Letter": "A-Za-z",
+    "Alphabetic": "A-Za-z", "Uppercase": "A-Z", "Lowercase": "a-z",
+}  # fmt: skip
+"""Classes that Pydantic's dialect knows and Python's does not, as the ASCII part of them."""
+
+
+def in_python(pattern: str) -> re.Pattern[str] | None:
+    """A pattern of Pydantic's dialect (that of Rust's `regex`), or None where Python has no word.
+
+    What the result matches, the pattern matches; not always the other way round.
+    """
+    text = pattern.replace(r"\z", r"\Z")
+    text = re.sub(r"\[:(\w+):\]", lambda m: _CLASSES.get(m[1], m[0]), text)
+    text = re.sub(r"\\p\{(\w+)\}|\\p(\w)", _property(text), text)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # set operations, which Python would read as letters
+            return re.compile(text)
+    except (re.error, OverflowError, RecursionError, Warning):
+        return None
+
+
+def _property(text: str) -> Callable[[re.Match[str]], str]:
+    def said(found: re.Match[str]) -> str:
+        known = _CLASSES.get(found[1] or found[2])
+        if known is None:
+            return found[0]
+        before = text[: found.start()]
+        inside = before.count("[") - before.count("\\[") > before.count("]") - before.count("\\]")
+        return known if inside else f"[{known}]"
+
+    return said
+
+
 def string_for(pattern: str, rng: random.Random, *, low: int, high: int | None) -> str | None:
     """A string that `pattern` matches, of `low` to `high` characters; None when none is found."""
-    try:
-        parsed = _parser.parse(pattern.replace(r"\z", r"\Z"))
-        compiled = re.compile(pattern.replace(r"\z", r"\Z"))
-    except (re.error, OverflowError, RecursionError):
+    compiled = in_python(pattern)
+    if compiled is None:
         return None
+    parsed = _parser.parse(compiled.pattern)
     for attempt in range(60):
         made = _generate(parsed, rng, stretch=attempt % 12, groups={})
         if made is None:

@@ -1,4 +1,7 @@
-"""Which failures are tried again and when. The decision is pure; the loop around it waits."""
+"""Which failures are tried again and when: decisions, made one after the other within a deadline.
+
+Nothing here sends or waits; who performs the exchange does.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from replayt_core.errors import LLMError
 from replayt_core.ports import RetryListener, RetryNotice
-from replayt_llm._exchange import HTTPCall, HTTPReply, NotSentError, Transport
+from replayt_llm._exchange import Exchange, HTTPCall, HTTPReply, NotSentError, Send, Wait
 from replayt_llm._failures import failure
 
 FIRST_DELAY = 0.5
@@ -48,18 +51,16 @@ def delay_before(
     return own * (1 - 0.25 * jitter)
 
 
-def post_with_retries(
+def with_retries(
     call: HTTPCall,
-    transport: Transport,
     on_retry: RetryListener,
     *,
     timeout_seconds: float,
     max_retries: int,
     monotonic: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
     jitter: Callable[[], float] = random.random,
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
-) -> HTTPReply:
+) -> Exchange[HTTPReply]:
     """The reply to `call`, all attempts and waits within `timeout_seconds`.
 
     `on_retry` is told before each wait. A wait that would outlast the deadline is not begun: the
@@ -73,7 +74,7 @@ def post_with_retries(
             left = deadline - monotonic()
             if left <= 0:
                 raise LLMError("timeout", _too_late(call, timeout_seconds))
-            reply = transport.send(call, seconds=left)
+            reply: HTTPReply = yield Send(call, left)
             headers = reply.headers
             error = failure(call, reply)
             if error is None:
@@ -95,7 +96,7 @@ def post_with_retries(
                 f"({timeout_seconds:g} s).",
             )
         on_retry(RetryNotice(delay_seconds=delay, status=error.status, error_kind=error.kind))
-        sleep(delay)
+        yield Wait(delay)
         attempt += 1
 
 

@@ -114,6 +114,10 @@ class Sampler:
             raise Unsatisfiable(path, "the schema recurses without end")
         problem: Unsatisfiable | None = None
         try:
+            examples = schema.get("examples")
+            told = examples if isinstance(examples, list) else []
+            if fitting := [item for item in told if matches(item, schema, self.resolve)]:
+                return self._rng.choice(fitting)
             for attempt in range(_TRIES):
                 try:
                     value = self._propose(schema, path, depth, attempt)
@@ -338,7 +342,7 @@ class Sampler:
         if schema.get("contentMediaType") == "application/json" and "contentSchema" in schema:
             return json.dumps(self._make(schema["contentSchema"], path, 0))
         if "format" in schema:
-            formatted = string_of_format(schema["format"], self._rng)
+            formatted = string_of_format(schema["format"], self._rng, most=high)
             if formatted is not None:
                 return formatted
         name = path.rpartition(".")[2].partition("[")[0]

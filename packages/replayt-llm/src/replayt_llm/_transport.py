@@ -2,8 +2,11 @@
 
 httpx limits each read and not the whole, so a server that drips a byte a second would hold a call
 for ever; name resolution has no limit at all. Therefore each attempt runs in a thread of its own,
-and who waits for it waits exactly as long as the deadline says. An attempt that is given up has its
-sockets shut down, which ends its thread.
+and who waits for it, or awaits it, does so exactly as long as the deadline says. An attempt that is
+given up has its sockets shut down, which ends its thread.
+
+An event loop awaits the same threads: so the same limits hold there, nothing that a reply costs
+holds up the loop, and connections outlive a loop (each `asyncio.run` makes a new one).
 
 A `_Lane` is an httpx client that serves one attempt at a time, so that shutting it down hurts
 nobody else. Lanes that ended well are used again: this is what keeps connections alive.
@@ -16,18 +19,25 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
 
 from replayt_core.errors import LLMError
+from replayt_llm._attempt import Attempt
 from replayt_llm._exchange import HTTPCall, HTTPReply, NotSentError
 from replayt_llm._scrub import scrub
 
-MAX_REPLY_BYTES = 8 * 1024 * 1024
+MAX_REPLY_BYTES = 4 * 1024 * 1024
+"""Several times what any model can say in one reply. Text with one emoji takes four times as much
+memory as bytes, and twice that while it is parsed."""
 MAX_ERROR_BYTES = 64 * 1024
 CONNECT_SECONDS = 5.0
+MOST_IDLE = 20
+"""How many connections are kept at most, after a burst of calls at once."""
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 
@@ -52,6 +62,8 @@ class HTTPTransport:
         self._idle: list[_Lane] = []
         self._owner = os.getpid()
         self._tls: ssl.SSLContext | None = None
+        # Who forgets to close loses the connections with the last reference to this.
+        weakref.finalize(self, _close_all, self._idle)
 
     def send(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
         """The complete reply within `seconds`.
@@ -59,41 +71,64 @@ class HTTPTransport:
         Raises `NotSentError` when no connection came about, else `LLMError` by kind.
         """
         lane = self._take(call)
-        attempt = _Attempt(lane, call, seconds)
-        try:
-            reply = attempt.result(seconds)
-        except BaseException:  # also Ctrl-C and the step's own timeout
-            lane.abandon()
-            raise
-        with self._guard:
-            self._idle.append(lane)
+        reply = self._attempt(lane, call, seconds).wait()
+        self._put_back(lane)
+        return reply
+
+    async def send_async(self, call: HTTPCall, *, seconds: float) -> HTTPReply:
+        """The same, awaited. Cancelling it ends the attempt and its connection."""
+        lane = self._take(call)
+        reply = await self._attempt(lane, call, seconds).wait_async()
+        self._put_back(lane)
         return reply
 
     def close(self) -> None:
         """Close the connections that are kept. The transport can be used again."""
         with self._guard:
-            lanes, self._idle = self._idle, []
-        for lane in lanes:
-            lane.client.close()
+            lanes = self._idle[:]
+            self._idle.clear()
+        _close_all(lanes)
+
+    def _attempt(self, lane: _Lane, call: HTTPCall, seconds: float) -> Attempt:
+        def work() -> HTTPReply:
+            if lane.client is None:  # here, since reading certificates takes its time
+                lane.client = self._open(call)
+            reply = _exchange(lane.client, lane, call, seconds)
+            if not lane.clean():
+                lane.close()
+            return reply
+
+        return Attempt(work, seconds=seconds, abandon=lane.abandon, close=lane.close)
 
     def _take(self, call: HTTPCall) -> _Lane:
         with self._guard:
             if self._owner != os.getpid():  # a forked child must not speak on its parent's sockets
-                self._owner, self._idle = os.getpid(), []
-            for index, lane in enumerate(self._idle):
-                if lane.direct == call.loopback:
+                self._owner = os.getpid()
+                self._idle.clear()
+            for index in reversed(range(len(self._idle))):  # the one used last: the freshest
+                if self._idle[index].direct == call.loopback:
                     return self._idle.pop(index)
-        return self._open(call)
+        return _Lane(direct=call.loopback)
 
-    def _open(self, call: HTTPCall) -> _Lane:
+    def _put_back(self, lane: _Lane) -> None:
+        if lane.closed:
+            return
+        with self._guard:
+            if len(self._idle) < MOST_IDLE:
+                self._idle.append(lane)
+                return
+        lane.close()
+
+    def _open(self, call: HTTPCall) -> httpx.Client:
         plain_loopback = call.loopback and call.url.startswith("http:")
         verify = False if plain_loopback else self._context()
         try:
-            client = httpx.Client(
+            return httpx.Client(
                 transport=self._http,
                 verify=verify,
                 trust_env=not call.loopback,
                 follow_redirects=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # takes none
             )
         except Exception:  # its text can hold the proxy's password
             raise LLMError(
@@ -101,7 +136,6 @@ class HTTPTransport:
                 "the proxy settings of the environment cannot be used: look at HTTPS_PROXY, "
                 "HTTP_PROXY, ALL_PROXY and NO_PROXY.",
             ) from None
-        return _Lane(client, direct=call.loopback)
 
     def _context(self) -> ssl.SSLContext:
         with self._guard:
@@ -113,7 +147,14 @@ class HTTPTransport:
 def _tls_context(env: Mapping[str, str]) -> ssl.SSLContext:
     named = [(name, env[name]) for name in CA_VARIABLES if env.get(name)]
     if not named:
-        return httpx.create_ssl_context(verify=True, trust_env=False)
+        try:
+            return httpx.create_ssl_context(verify=True, trust_env=False)
+        except OSError as exc:
+            raise LLMError(
+                "not_configured",
+                "the certificates that come with the HTTP library cannot be read "
+                f"({type(exc).__name__}): name a file of certificates in SSL_CERT_FILE.",
+            ) from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for name, path in named:
         try:
@@ -131,12 +172,40 @@ def _tls_context(env: Mapping[str, str]) -> ssl.SSLContext:
 
 
 class _Lane:
-    def __init__(self, client: httpx.Client, *, direct: bool) -> None:
-        self.client = client
+    def __init__(self, *, direct: bool) -> None:
         self.direct = direct
+        self.client: httpx.Client | None = None
         self._sockets: list[socket.socket] = []
         self._guard = threading.Lock()
         self._abandoned = False
+
+    def close(self) -> None:
+        """Give the connection back. Not while an attempt runs: that is what `abandon` is for."""
+        if self.client is not None:
+            self.client.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the lane is of no more use."""
+        return self.client is None or self.client.is_closed
+
+    def clean(self) -> bool:
+        """Whether nothing that the server sent is left to be taken for its next reply.
+
+        httpx does not look, and has no public way to; what cannot be seen counts as not clean.
+        """
+        pools = [getattr(self.client, "_transport", None)]
+        pools += getattr(self.client, "_mounts", {}).values()
+        try:
+            for pool in pools:
+                for connection in pool._pool.connections if pool is not None else ():
+                    while not hasattr(connection, "_h11_state"):
+                        connection = connection._connection  # noqa: PLW2901 - the one inside
+                    if connection._h11_state.trailing_data[0]:
+                        return False
+        except AttributeError:
+            return False
+        return True
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Hears from httpx of each connection; its socket is what `abandon` shuts down."""
@@ -168,39 +237,15 @@ def _shut(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class _Attempt:
-    def __init__(self, lane: _Lane, call: HTTPCall, seconds: float) -> None:
-        self._reply: HTTPReply | None = None
-        self._error: BaseException | None = None
-        self._done = threading.Event()
-        work = self._runner(lane, call, seconds)
-        threading.Thread(target=work, name="replayt-llm-call", daemon=True).start()
-
-    def result(self, seconds: float) -> HTTPReply:
-        if not self._done.wait(seconds):
-            raise LLMError("timeout", f"no complete reply within {seconds:g} s.")
-        if self._reply is not None:
-            return self._reply
-        raise self._error or LLMError("other", "the attempt ended without a result.")
-
-    def _runner(self, lane: _Lane, call: HTTPCall, seconds: float) -> Callable[[], None]:
-        def work() -> None:
-            try:
-                self._reply = _exchange(lane, call, seconds)
-            except BaseException as exc:
-                self._error = exc
-            finally:
-                self._done.set()
-                if self._error is not None:
-                    lane.client.close()
-
-        return work
+def _close_all(lanes: list[_Lane]) -> None:
+    for lane in lanes:
+        lane.close()
 
 
-def _exchange(lane: _Lane, call: HTTPCall, seconds: float) -> HTTPReply:
+def _exchange(client: httpx.Client, lane: _Lane, call: HTTPCall, seconds: float) -> HTTPReply:
     limits = httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds))
     try:
-        request = lane.client.build_request(
+        request = client.build_request(
             call.method,
             call.url,
             content=call.body or None,
@@ -208,7 +253,7 @@ def _exchange(lane: _Lane, call: HTTPCall, seconds: float) -> HTTPReply:
             timeout=limits,
             extensions={"trace": lane.trace},
         )
-        response = lane.client.send(request, stream=True)
+        response = client.send(request, stream=True)
         try:
             return _read(response, call)
         finally:

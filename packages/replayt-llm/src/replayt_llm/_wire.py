@@ -30,6 +30,8 @@ from replayt_llm.settings import (
 )
 
 _MAX_COUNT = 2**53  # beyond it JSON readers disagree about an integer
+_MAX_VALUES = 250_000
+"""How many JSON values a reply may seem to hold: three bytes of `[],` become 64 of memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +207,14 @@ def chat_response(reply: HTTPReply, secrets: tuple[str, ...] = ()) -> ChatRespon
             request_id=request_id,
         )
 
+    # Those inside strings are counted too: a text with that many is beyond any model's limit.
+    if sum(map(reply.body.count, (b",", b":", b"[", b"{"))) > _MAX_VALUES:
+        raise LLMError(
+            "too_large",
+            f"the reply holds more than {_MAX_VALUES:,} JSON values and was not parsed.",
+            status=reply.status,
+            request_id=request_id,
+        )
     try:
         data = json.loads(reply.body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
@@ -264,7 +274,11 @@ def _text_of(content: Any) -> tuple[str | None, str | None]:
 
 def _whole(text: str) -> str:
     """`text` without lone surrogates, which no log line can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _short(value: Any) -> str | None:

@@ -6,15 +6,19 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import JsonValue
 
 from replayt_core.errors import LLMError
-from replayt_core.ports import ChatRequest, ChatResponse, RetryListener
+from replayt_core.ports import ChatRequest, ChatResponse, ResponseSchema, RetryListener
+from replayt_llm._mend import Problem, mend
 from replayt_llm._numbers import Unsatisfiable
 from replayt_llm._sampler import Sampler
 from replayt_llm.presets import PRESETS
 
+_DRAWS = 8
+"""How often the whole is drawn anew: a rule between fields may hold the next time."""
 _MODEL = PRESETS["offline"].default_model
 
 
@@ -28,29 +32,20 @@ class OfflineClient:
     def complete(self, request: ChatRequest, *, on_retry: RetryListener) -> ChatResponse:
         """A made-up reply.
 
-        Raises `LLMError` (`schema`) with the path in the schema for which no value was found.
+        Raises `LLMError` (`schema`) with the path in the reply for which no value was found.
         """
         digest = _digest(request)
         if request.schema is None:
             text = f"[offline] No model was called. This text stands for a reply ({digest[:8]})."
         else:
-            try:
-                rng = random.Random(digest)  # noqa: S311 - the same answer each time is the point
-                value = Sampler(request.schema.json_schema, rng).sample()
-            except (Unsatisfiable, RecursionError) as exc:
-                path, problem = (
-                    (exc.path, exc.problem)
-                    if isinstance(exc, Unsatisfiable)
-                    else ("$", "the schema is nested too deeply")
-                )
-                raise LLMError(
-                    "schema",
-                    f"the offline provider cannot make up a {request.schema.name}: at {path}, "
-                    f"{problem}. Use a model for this call, or a simpler constraint there.",
-                    fields=(path,),
-                ) from None
-            text = json.dumps(value, ensure_ascii=False)
+            text = json.dumps(_made_up(request.schema, digest), ensure_ascii=False)
         return ChatResponse(text=text, model=_MODEL, finish_reason="stop")
+
+    async def complete_async(
+        self, request: ChatRequest, *, on_retry: RetryListener
+    ) -> ChatResponse:
+        """The same reply, for `AsyncRunner`."""
+        return self.complete(request, on_retry=on_retry)
 
     def effective(self, request: ChatRequest) -> Mapping[str, JsonValue]:
         """What is used: no host, and a model whose name says that there is none."""
@@ -73,6 +68,38 @@ class OfflineClient:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+def _made_up(schema: ResponseSchema, digest: str) -> Any:
+    """A value that fits, and that the model behind the schema takes where it is known."""
+    least: list[Problem] = []
+    for draw in range(_DRAWS):
+        seed = f"{digest}/{draw}" if draw else digest
+        try:
+            rng = random.Random(seed)  # noqa: S311 - the same answer each time is the point
+            value = Sampler(schema.json_schema, rng).sample()
+        except Unsatisfiable as exc:
+            raise _cannot(schema.name, exc.path, exc.problem) from None
+        except RecursionError:
+            raise _cannot(schema.name, "$", "the schema is nested too deeply") from None
+        if schema.model is None:
+            return value
+        value, problems = mend(value, schema.model)
+        if not problems:
+            return value
+        least = min(least or problems, problems, key=len)
+    first = least[0]
+    problem = f"the model takes nothing that was tried ({first.kind})"
+    raise _cannot(schema.name, first.where, problem)
+
+
+def _cannot(name: str, path: str, problem: str) -> LLMError:
+    return LLMError(
+        "schema",
+        f"the offline provider cannot make up a {name}: at {path}, {problem}. Give the field "
+        "examples=[...], use a model for this call, or a simpler constraint there.",
+        fields=(path,),
+    )
 
 
 def _digest(request: ChatRequest) -> str:
