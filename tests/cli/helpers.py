@@ -182,8 +182,8 @@ class Shell:
     def log(self, run_id: str, log_dir: str = ".replayt/runs") -> Path:
         return self.directory / log_dir / f"{run_id}.jsonl"
 
-    def events(self, run_id: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log(run_id).read_bytes().splitlines()]
+    def events(self, run_id: str, log_dir: str = ".replayt/runs") -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log(run_id, log_dir).read_bytes().splitlines()]
 
 
 def one_line(ended: Ended) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from replayt_cli.scaffold import TEMPLATES
 from tests.cli.helpers import Shell, environment, one_line
+from tests.cli.logs import install_plugin
 
 
 def test_init_writes_two_files_and_a_second_one_leaves_them_alone(shell: Shell) -> None:
@@ -148,3 +150,46 @@ def test_init_on_a_full_disk_leaves_nothing_half_written(shell: Shell) -> None:
     assert shell.call("init", "--path", "new").code == 0
     names = sorted(path.name for path in (shell.directory / "new").iterdir())
     assert names == [".env.example", "workflow.py"]
+
+
+def test_doctor_lists_the_stores_and_names_what_cannot_be_loaded(shell: Shell) -> None:
+    install_plugin(shell.directory)
+    ended = shell.process("doctor", "-o", "json", PYTHONPATH=".")
+    assert "Traceback" not in ended.err
+    document = ended.json
+    assert document["stores"] == "jsonl, keeps, odd, sqlite"
+    warning = next(text for text in document["warnings"] if text.startswith("stores: "))
+    assert "gone:// (odd_stores_gone:open_gone) cannot be loaded: ModuleNotFoundError" in warning
+    assert document["duckdb"][0].isdigit()
+    assert document["ok"] is True
+
+
+def test_doctor_says_when_duckdb_is_missing(shell: Shell) -> None:
+    hidden = (
+        "import sys\n"
+        "import importlib.util\n"
+        "find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *more: None if name == 'duckdb' else find(name)\n"
+        "from replayt_cli.main import main\n"
+        "sys.exit(main(['doctor', '-o', 'json']))\n"
+    )
+    path = shell.write("without.py", hidden)
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        env=environment(),
+        cwd=shell.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    document = json.loads(done.stdout)
+    assert document["duckdb"] == "missing"
+    assert any("replayt-store[duckdb]" in text for text in document["warnings"])
+
+
+def test_doctor_looks_where_a_copy_would_be_written(shell: Shell) -> None:
+    assert shell.process("doctor", "--sqlite", "runs.db", "-o", "json").json["sqlite"] == "runs.db"
+    shell.write("file", "")
+    ended = shell.process("doctor", "--sqlite", "file/runs.db", "-o", "json")
+    assert ended.code == 1
+    assert ended.json["errors"][0].startswith("sqlite: ")

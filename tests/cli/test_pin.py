@@ -43,6 +43,7 @@ def test_a_redacted_copy_names_its_original_and_verifies(shell: Shell) -> None:
         "events": len(before.splitlines()),
         "redacted": True,
         "pinned_from": line_hash(before.splitlines()[-1]),
+        "torn_bytes": 0,
     }
     started = json.loads(copy.splitlines()[0])["payload"]
     assert started["pinned_from"] == {"head": document["pinned_from"]}
@@ -117,3 +118,19 @@ def test_a_run_that_is_executed_right_now_is_refused(shell: Shell) -> None:
         ended = shell.call(*PIN)
     assert ended.code == 75
     assert "being executed" in one_line(ended)
+
+
+@pytest.mark.parametrize("words", [(), ("--redact",)])
+def test_a_torn_tail_is_left_out_and_told(shell: Shell, words: tuple[str, ...]) -> None:
+    recorded(shell)
+    whole = shell.log("a").read_bytes()
+    shell.log("a").write_bytes(whole + b'{"ts": "2026')
+    ended = shell.call("pin", "a", "--out", "kept", "-o", "json", *words)
+    assert ended.code == 0
+    assert ended.err == (
+        "replayt: warning: 12 bytes of a batch that was cut short are left out of the copy\n"
+    )
+    assert ended.json["torn_bytes"] == 12
+    kept = shell.log("a", "kept").read_bytes()
+    assert kept.count(b"\n") == whole.count(b"\n")
+    assert words or kept == whole

@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests.cli.helpers import GATE, HELLO, Shell, one_line
+from replayt_core import resolve, verify
+from replayt_store import JSONLStore
+from tests.cli.helpers import GATE, HELLO, Shell, environment, one_line
+
+ROOT = Path(__file__).parents[2]
 
 CRASHES_IN_A_TOOL = """
 import os
@@ -279,7 +289,38 @@ PAYS = GATE.replace(
 )
 
 
-@pytest.mark.parametrize("trial", range(20))
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the racers are forked")
+def test_of_two_processes_that_take_up_an_approved_run_one_wins_a_hundred_times(
+    shell: Shell,
+) -> None:
+    """Issue 3, what must hold: the side effect happens once, the other is refused with 75."""
+    shell.write("flow.py", PAYS)
+    store = JSONLStore(shell.directory / ".replayt/runs")
+    run_ids = ["warm", *(f"r{number}" for number in range(100))]
+    for run_id in run_ids:
+        assert shell.call("run", "flow.py", "--run-id", run_id).code == 2
+        resolve(store, run_id, "publish", approved=True)
+    subprocess.run(
+        [sys.executable, "-m", "tests.cli.racers", "flow.py", *run_ids],
+        cwd=shell.directory,
+        env=environment(PYTHONPATH=str(ROOT)),
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=120,
+    )
+    races = json.loads((shell.directory / "races.json").read_text(encoding="utf-8"))
+    for run_id, ended in zip(run_ids[1:], races, strict=True):
+        assert sorted(racer["code"] for racer in ended) == [0, 75]
+        for racer in ended:
+            assert "Traceback" not in racer["err"]
+            assert bool(racer["out"]) == (racer["code"] == 0)
+        kinds = [event["type"] for event in shell.events(run_id)]
+        assert kinds.count("run_resumed") == kinds.count("run_completed") == 1
+        assert verify(None, store.read(run_id)).ok
+    assert (shell.directory / "effects").read_text() == "paid " * len(run_ids)
+
+
+@pytest.mark.parametrize("trial", range(3))
 def test_of_two_processes_that_approve_and_resume_one_wins(shell: Shell, trial: int) -> None:
     """R18: the side effect happens once, whoever comes first; the other is refused."""
     shell.write("flow.py", PAYS)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from replayt_cli.render.text import escape, one_line
+from replayt_core import Event
+from replayt_store import JSONLStore
 from tests.cli.helpers import ASKS_MODEL, GATE, HELLO, Shell
 from tests.cli.helpers import one_line as mistake
 
@@ -320,3 +324,72 @@ def test_a_damaged_run_stands_where_it_was_written_and_the_rest_is_counted(shell
     assert "2 older not shown, 1 damaged; --limit N" in shell.call("runs", "--limit", "1").out
     assert "older" not in shell.call("runs").out
     assert "(no workflow is recorded)" in shell.call("inspect", "a").out
+
+
+def test_inspect_holds_no_run_in_memory_and_prints_one_document(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P10: an event is let go of before the next but one is read."""
+    run(shell, HELLO)
+    whole = shell.call("inspect", "a", "--json").out
+    read, alive = JSONLStore.read, []
+
+    def watched(self: JSONLStore, run_id: str, *, after: int = 0) -> Iterator[Event]:
+        batches = read(self, run_id, after=after)
+        while (event := next(batches, None)) is not None:
+            yield event
+            del event
+            gc.collect()
+            alive.append(sum(type(item) is Event for item in gc.get_objects()))
+
+    before = sum(type(item) is Event for item in gc.get_objects())
+    monkeypatch.setattr(JSONLStore, "read", watched)
+    assert shell.call("inspect", "a", "--json").out == whole
+    assert whole == json.dumps(json.loads(whole), indent=2) + "\n"
+    assert shell.call("inspect", "a").code == 0
+    assert len(alive) > 3 * 8
+    batch = 3  # exited, moved, entered: the store reads whole batches
+    assert max(alive) - before <= batch + 1
+
+
+def test_a_torn_tail_is_told_and_hides_nothing(shell: Shell) -> None:
+    run(shell, HELLO)
+    before = shell.call("inspect", "a")
+    with shell.log("a").open("ab") as file:
+        file.write(b'{"ts": "2026')
+    ended = shell.call("inspect", "a")
+    assert ended.code == 0
+    line = "torn tail: 12 bytes of a batch that was cut short follow\n"
+    assert ended.out.replace(line, "") == before.out
+    assert line in ended.out
+    assert shell.call("inspect", "a", "--json").json["summary"]["torn_bytes"] == 12
+
+
+def test_inspect_and_replay_say_what_a_run_was_made_from(shell: Shell) -> None:
+    run(shell, HELLO)
+    head = shell.call("inspect", "a", "--json").json["summary"]["head"]
+    assert shell.call("pin", "a", "--out", "kept", "--redact").code == 0
+    assert (
+        f"redacted copy of the run with the head {head}"
+        in shell.call("inspect", "a", "--log-dir", "kept").out
+    )
+    pinned = shell.call("inspect", "a", "--log-dir", "kept", "--json").json["summary"]
+    assert pinned["pinned_from"] == {"head": head}
+    assert head in shell.call("replay", "a", "--log-dir", "kept").out
+    assert shell.call("fork", "flow.py", "a", "--at", "done", "--run-id", "b").code == 0
+    assert "forked from a seq 5" in shell.call("inspect", "b").out
+
+
+def test_a_short_id_is_as_long_as_it_has_to_be(shell: Shell) -> None:
+    alone = "018f3c2e-0000-7000-8000-0000aaaabbbb"
+    eight = ["018f3c2e-0000-7000-8000-00011234abcd", "018f3c2e-0000-7000-8000-00021234abcd"]
+    twelve = ["018f3c2e-0000-7000-8000-ffffffffffff", "018f3c2e-0000-7000-8001-ffffffffffff"]
+    ids = [alone, *eight, *twelve, "nightly"]
+    for run_id in ids:
+        run(shell, HELLO, run_id=run_id)
+    shown = [line.split()[0] for line in shell.call("runs").out.splitlines()[1:]]
+    wanted = ["aaaabbbb", "00011234abcd", "00021234abcd", *twelve, "nightly"]
+    assert shown == wanted[::-1]
+    for short, run_id in zip(wanted, ids, strict=True):
+        assert shell.call("inspect", short, "-o", "json").json["summary"]["run_id"] == run_id
+    assert shell.call("runs", "--limit", "1").out.splitlines()[1].split()[0] == "nightly"

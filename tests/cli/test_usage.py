@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from replayt_cli.main import COMMANDS
+from replayt_cli.main import COMMANDS, GROUPS
 from tests.cli.helpers import HELLO, Shell, one_line
 
 
@@ -11,7 +11,8 @@ def test_bare_replayt_prints_help_and_succeeds(shell: Shell) -> None:
     ended = shell.process()
     assert ended.code == 0
     assert "Usage: replayt" in ended.out
-    assert {command.__name__ for command in COMMANDS} <= set(ended.out.split())
+    names = {command.__name__ for command in COMMANDS} | {group.info.name for group in GROUPS}
+    assert names <= set(ended.out.split())
 
 
 @pytest.mark.parametrize("name", [command.__name__ for command in COMMANDS])
@@ -49,6 +50,12 @@ def test_every_command_has_help_within_80_columns(shell: Shell, name: str) -> No
         (["resume", "flow.py", "a", "--by", "me"], "--approval"),
         (["resume", "flow.py", "a", "--result", "3", "{"], "--result"),
         (["why"], "RUN_ID"),
+        (["stats", "--days", "0"], "--days"),
+        (["stats", "--days", "many"], "--days"),
+        (["stats", "--tag", "nothing"], "KEY=VALUE"),
+        (["query"], "SQL"),
+        (["gc"], "--older-than"),
+        (["store", "nope"], "nope"),
         (["fork", "flow.py", "a"], "--at"),
         (["verify"], "--all"),
         (["init", "--template", "nope"], "basic, approval, tool-using"),
@@ -149,6 +156,7 @@ def test_help_stays_light(shell: Shell, words: list[str]) -> None:
     )
     loaded = set(done.stderr.strip().split(","))
     commands = {f"replayt_cli.commands.{command.__name__}" for command in COMMANDS}
+    commands |= {f"replayt_cli.commands.{group.info.name}" for group in GROUPS}
     assert commands <= loaded
     others = {name.removeprefix("replayt_cli") for name in loaded - commands}
     assert others == {"", ".commands", ".exit_codes", ".main", ".options", ".render"} | {

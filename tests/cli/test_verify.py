@@ -227,6 +227,21 @@ def test_verify_passes_without_a_network(shell: Shell) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_another_model_in_the_environment_is_a_note_and_needs_no_key(shell: Shell) -> None:
+    """DESIGN 5: what the environment filled in is no difference."""
+    recorded(shell)
+    words = ("verify", "a", "--target", "flow.py")
+    ended = shell.process(*words, REPLAYT_PROVIDER="groq", REPLAYT_MODEL="other")
+    assert (ended.code, ended.err) == (0, "")
+    assert 'note            provider of a model call: recorded "offline", now "groq"' in ended.out
+    document = shell.process(*words, "-o", "json", REPLAYT_MODEL="other").json
+    assert any(note.startswith("model of a model call: ") for note in document["notes"])
+    ended = shell.process(*words, REPLAYT_PROVIDER="nobody")
+    assert ended.code == 0
+    assert "model calls are not compared with the environment" in ended.err
+    assert "note " not in ended.out
+
+
 def test_json_says_the_same(shell: Shell) -> None:
     recorded(shell)
     mended(shell, "number > 10", "number > 100")

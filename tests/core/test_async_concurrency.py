@@ -673,3 +673,46 @@ def test_results_that_arrive_at_once_are_served_in_the_order_they_were_logged(
         served = cut(store, len(batches(log(store))) - 1)
         result = drive(handler, MockLLMClient(), store=served, resume=True)
         assert result.context == whole.context
+
+
+def behind_a_semaphore(second: int) -> AsyncHandler:
+    async def handler(ctx: AsyncRunContext) -> None:
+        async def slow(n: int) -> int:
+            await asyncio.sleep(0)
+            return n
+
+        def quick(n: int) -> int:
+            return n
+
+        ctx.tools.register(slow, idempotent=True)
+        ctx.tools.register(quick, idempotent=True)
+        room = asyncio.Semaphore(2)
+
+        async def late() -> None:
+            await asyncio.sleep(0)
+            await ctx.tools.call("slow", {"n": second})
+
+        async def inside(work: Awaitable[Any]) -> None:
+            async with room:
+                await work
+
+        await asyncio.gather(
+            inside(ctx.tools.call("slow", {"n": 1})),
+            inside(late()),
+            inside(ctx.tools.call("quick", {"n": 3})),
+        )
+
+    return handler
+
+
+def test_verify_of_a_run_cut_short_between_two_requests_waits_for_the_second() -> None:
+    store = MemoryStore()
+    drive(behind_a_semaphore(2), None, store=store)
+    whole = batches(store.read(RUN))
+    second = next(n for n, batch in enumerate(whole, 1) if batch[-1].payload.get("call") == 2)
+    died = log(cut(store, second))
+    assert [event.type for event in died[-2:]] == ["tool_call", "tool_call"]
+    assert verify(one_step(behind_a_semaphore(2)), died).difference is None
+    found = verify(one_step(behind_a_semaphore(9)), died).difference
+    assert found is not None
+    assert (found.seq, found.now) == (4, 'tool slow {"n":9}')

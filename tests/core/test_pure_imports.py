@@ -12,7 +12,7 @@ import pytest
 
 SIBLINGS = {"replayt", "replayt_llm", "replayt_store", "replayt_cli"}
 FOREIGN = {"httpx", "yaml", "duckdb", "typer", "rich", "jinja2", "click", "requests"}
-PURE = ["_fold", "_machine", "_moves", "_outcome", "_summary"]
+PURE = ["_call_rows", "_fold", "_machine", "_moves", "_outcome", "_summary", "records"]
 IMPURE = {
     "asyncio",
     "datetime",

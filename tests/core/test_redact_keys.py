@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel, field_serializer
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+from typing_extensions import TypedDict
 
 from replayt_core import (
     ApprovalPending,
@@ -405,6 +408,137 @@ def test_fields_that_a_model_marks_count_as_redact_keys_from_its_first_call_on()
     killed = cut_behind(store, "structured_output")
     assert Runner(one_step(handler), killed).resume(RUN, supplied=supplied).served_calls == 1
     assert not holds(killed)
+
+
+class Optional_(BaseModel):
+    ssn: Annotated[str, Redacted] | None = None
+
+
+class Listed(BaseModel):
+    ssn: list[Annotated[str, Redacted]]
+
+
+class Bare(RootModel[Annotated[str, Redacted]]):
+    pass
+
+
+class Rooted(BaseModel):
+    ssn: Bare
+    again: Bare
+
+
+class Typed(TypedDict):
+    ssn: Annotated[str, Redacted]
+
+
+class HoldsTyped(BaseModel):
+    of: Typed
+
+
+@dataclass
+class Data:
+    ssn: Annotated[str, Redacted]
+
+
+class HoldsData(BaseModel):
+    of: dict[str, Data]
+
+
+@pydantic_dataclass
+class Aliased:
+    number: Annotated[str, Redacted] = Field(alias="ssn")
+
+
+class HoldsAliased(BaseModel):
+    of: list[Aliased]
+
+
+class Tree(BaseModel):
+    ssn: Annotated[str, Redacted]
+    left: Tree | None = None
+
+
+@pytest.mark.parametrize(
+    ("model", "reply"),
+    [
+        (Optional_, {"ssn": SSN}),
+        (Listed, {"ssn": ["x", SSN]}),
+        (Rooted, {"ssn": SSN, "again": SSN}),
+        (HoldsTyped, {"of": {"ssn": SSN}}),
+        (HoldsData, {"of": {"a": {"ssn": SSN}}}),
+        (HoldsAliased, {"of": [{"ssn": SSN}]}),
+        (Tree, {"ssn": "x", "left": {"ssn": SSN, "left": None}}),
+    ],
+)
+def test_a_mark_counts_wherever_it_stands_in_a_model(model: type[BaseModel], reply: Any) -> None:
+    """Issue 5 point 6: inside unions, lists, roots, dataclasses and typed dictionaries."""
+    store, seen = MemoryStore(), []
+    mock = MockLLMClient().enqueue(json.dumps(reply))
+    result = run_once(
+        lambda ctx: seen.append(ctx.llm.parse(model, messages=ASK)), store=store, llm_client=mock
+    )
+    assert result.error is None
+    assert SSN in str(seen)
+    assert not holds(store)
+
+
+def test_a_mark_on_a_value_without_a_name_is_refused() -> None:
+    """House style 5: what cannot be hidden is not let through."""
+    store = MemoryStore()
+    result = run_once(lambda ctx: ctx.llm.parse(Bare, messages=ASK), store=store)
+    assert result.error is not None
+    assert result.error["type"] == "DefinitionError"
+    assert "marks its root" in result.error["message"]
+    assert "llm_request" not in types(store)
+
+
+@pytest.mark.parametrize("value", [SSN, {"n": [SSN]}, f"{SSN}\n'\"", 780511200, 78051.1200])
+@pytest.mark.parametrize("by_tool", [False, True])
+def test_an_error_does_not_tell_what_the_attempt_has_just_hidden(value: Any, by_tool: bool) -> None:
+    """DESIGN 3: no boundary has been written yet, and the value may be nested or no text."""
+
+    def handler(ctx: RunContext) -> None:
+        ctx.set("ssn", value)
+        if by_tool:
+            ctx.tools.register(lambda: {}[str(value)], name="look")
+            ctx.tools.call("look")
+        raise KeyError(f"nobody is {value}" if isinstance(value, dict) else value)
+
+    store = MemoryStore()
+    error = run_once(handler, store=store, redact_keys=["ssn"]).error
+    assert error is not None
+    assert "[redacted]" in error["message"]
+    assert not holds(store, SSN, "780511200", "78051.12")
+
+
+def test_a_serializer_that_fails_does_not_tell_the_reply() -> None:
+    """RELIABILITY b5: its message is a user's, and may quote what it was given."""
+
+    class Talks(BaseModel):
+        ssn: Annotated[str, Redacted]
+
+        @field_serializer("ssn")
+        def shown(self, value: str) -> str:
+            raise ValueError(f"no {value}")
+
+    store = MemoryStore()
+    mock = MockLLMClient().enqueue(f'{{"ssn": "{SSN}"}}')
+    result = run_once(lambda ctx: ctx.llm.parse(Talks, messages=ASK), store=store, llm_client=mock)
+    assert result.error is not None
+    assert result.error["message"].endswith("has no JSON form: a serializer raised ValueError")
+    assert not holds(store)
+
+
+def test_a_tag_of_a_hidden_name_is_refused() -> None:
+    """DESIGN 3: hidden everywhere; a tag that is a hash would find nothing."""
+    store = MemoryStore()
+    with pytest.raises(DefinitionError, match="redact_keys"):
+        runner(store).run(INPUTS, run_id=RUN, tags={"ssn": SSN})
+    assert not log(store)
+    to_the_end(store)
+    with pytest.raises(DefinitionError, match="redact_keys"):
+        Runner(made(), store).fork(RUN, "second", changes=INPUTS, tags={"ssn": SSN})
+    assert len(list(store.run_ids())) == 1
 
 
 @pytest.mark.parametrize("bad", ["ssn", [""], [1], ["set"], ["unset"], ["$redacted"], 5])

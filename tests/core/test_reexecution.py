@@ -7,6 +7,7 @@ import functools
 import itertools
 import signal
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -30,7 +31,19 @@ from replayt_core.aio import AsyncRunContext, AsyncRunner
 from replayt_core.ports.llm import ChatRequest
 from replayt_core.testing import FrozenClock, MockLLMClient
 from tests.core.gate import Gate, ask
-from tests.core.helpers import RUN, EchoClient, batches, log, one_step, payloads, types, workflow
+from tests.core.helpers import (
+    RUN,
+    EchoClient,
+    Handler,
+    batches,
+    cut,
+    log,
+    one_step,
+    payloads,
+    run_once,
+    types,
+    workflow,
+)
 from tests.core.programs import StateSpec, World, build, finish, programs
 
 
@@ -478,3 +491,51 @@ def test_the_time_that_a_run_had_left_is_no_note() -> None:
     runner.run(run_id=RUN)
     assert payloads(store, "llm_request")[0]["effective"]["timeout_seconds"] == 20
     assert again(judging(), store.read(RUN), llm_client=client).notes == ()
+
+
+@pytest.mark.parametrize("idempotent", [True, False], ids=["idempotent", "once"])
+@pytest.mark.parametrize("more", [True, False], ids=["goes on", "ends"])
+def test_a_call_broken_off_by_no_exception_is_named_and_no_difference(
+    idempotent: bool, more: bool
+) -> None:
+    def quits() -> None:
+        raise SystemExit(1)
+
+    def handler(ctx: RunContext) -> None:
+        ctx.tools.register(quits, idempotent=idempotent)
+        try:
+            ctx.tools.call("quits")
+        except SystemExit:
+            ctx.set("quit", True)
+        if more:
+            ctx.note("after")
+
+    store = MemoryStore()
+    assert run_once(handler, store=store).context == {"quit": True}
+    ends = [event.seq for event in log(store) if not event.more]
+    for count in range(1, len(ends) + 1):
+        found = verify(one_step(handler), log(cut(store, count)))
+        assert found.difference is None
+        went_on = ends[count - 1] > 3
+        assert bool(found.not_replayable) is went_on
+        if went_on:
+            assert "the tool call at seq 3 was broken off" in found.not_replayable[0]
+
+
+def test_a_call_without_end_hides_no_other_call() -> None:
+    def quits(n: int) -> None:
+        raise SystemExit(n)
+
+    def quitting(n: int) -> Handler:
+        def handler(ctx: RunContext) -> None:
+            ctx.tools.register(quits, idempotent=True)
+            with suppress(SystemExit):
+                ctx.tools.call("quits", {"n": n})
+
+        return handler
+
+    store = MemoryStore()
+    run_once(quitting(1), store=store)
+    found = verify(one_step(quitting(2)), log(store))
+    assert found.difference is not None
+    assert found.difference.seq == 3

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from replayt_core import (
+    DefinitionError,
     DeterminismError,
     LLMError,
     LogMode,
@@ -45,6 +46,20 @@ def everywhere(ctx: RunContext) -> str:
         llm.complete_text(messages=[{"role": KEY, "content": "x"}])
     assert KEY not in str(failed.value)
     raise ValueError(f"401 for {KEY}")
+
+
+@pytest.mark.parametrize("given", [KEY, [KEY, None], [b"live-key"]])
+def test_secrets_that_could_not_be_scrubbed_are_refused(given: Any) -> None:
+    """House style 5: one text is a list of letters to Python, and none of them is a secret."""
+
+    class Careless(SecretClient):
+        def secrets(self) -> Any:
+            return given
+
+    store = MemoryStore()
+    with pytest.raises(DefinitionError, match=r"Careless\.secrets\(\) has to give several texts"):
+        run_once(lambda ctx: None, store=store, llm_client=Careless())
+    assert not log(store)
 
 
 @pytest.mark.parametrize("mode", list(LogMode))

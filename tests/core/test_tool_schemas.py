@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import subprocess
@@ -208,6 +209,56 @@ def test_a_default_without_a_json_form_is_left_out() -> None:
 
     made = parameters(fetch)
     assert (made["properties"]["clock"], made["required"]) == ({}, ["n"])
+
+
+class Adder:
+    """Adds."""
+
+    def __call__(self, a: int, b: int = 1) -> int:
+        return a + b
+
+
+def add(a: int, b: int) -> int:
+    """Add."""
+    return a + b
+
+
+@pytest.mark.parametrize(
+    ("called", "name", "text", "required"),
+    [
+        (Adder(), "Adder", "Adds.", ["a"]),
+        (functools.partial(add, b=1), "add", "Add.", ["a"]),
+        (functools.partial(functools.partial(add), 1), "add", "Add.", ["b"]),
+    ],
+)
+def test_whatever_can_be_called_by_name_is_a_tool(
+    called: Any, name: str, text: str, required: list[str]
+) -> None:
+    """Issue 5 point 4: an object with `__call__`, and a function with something filled in."""
+    described: Any = make_tool(called).schema()["function"]
+    assert (described["name"], described["description"]) == (name, text)
+    assert described["parameters"]["properties"][required[0]] == {"type": "integer"}
+    assert described["parameters"]["required"] == required
+    got: list[Any] = []
+
+    def handler(ctx: RunContext) -> None:
+        ctx.tools.register(called)
+        got.append(ctx.tools.call(name, {required[0]: "2"}))
+
+    assert run_once(handler).status == "completed"
+    assert got == [3]
+
+
+def test_what_cannot_be_told_of_is_refused_with_its_reason() -> None:
+    """House style 5: a `Field` as a default would reach the body as it is."""
+
+    def odd(n: int = Field(default=3, ge=1)) -> int:
+        return n
+
+    with pytest.raises(DefinitionError, match=r"parameter 'n' would get the Field itself"):
+        make_tool(odd).schema()
+    with pytest.raises(DefinitionError, match="tool 'int': no signature"):
+        make_tool(int).schema()
 
 
 def test_a_parameter_that_no_schema_describes_is_an_error_that_says_so() -> None:

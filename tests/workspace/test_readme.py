@@ -17,6 +17,11 @@ PAGES = {
     "README.md": ROOT / "README.md",
     "docs/README.md": ROOT / "docs/README.md",
     "docs/quickstart.md": ROOT / "docs/quickstart.md",
+    "docs/writing-an-llm-client.md": ROOT / "docs/writing-an-llm-client.md",
+    "docs/logs-and-secrets.md": ROOT / "docs/logs-and-secrets.md",
+    "docs/writing-a-store.md": ROOT / "docs/writing-a-store.md",
+    "docs/log-as-test.md": ROOT / "docs/log-as-test.md",
+    "docs/analytics.md": ROOT / "docs/analytics.md",
     "examples/README.md": EXAMPLES / "README.md",
     "packages/replayt/README.md": ROOT / "packages/replayt/README.md",
 }
@@ -24,6 +29,11 @@ RUN_AND_NOT_RUN = {
     "README.md": (7, 5),
     "docs/README.md": (0, 0),
     "docs/quickstart.md": (5, 0),
+    "docs/writing-an-llm-client.md": (6, 0),
+    "docs/logs-and-secrets.md": (5, 0),
+    "docs/writing-a-store.md": (4, 1),
+    "docs/log-as-test.md": (5, 0),
+    "docs/analytics.md": (5, 0),
     "examples/README.md": (5, 0),
     "packages/replayt/README.md": (1, 0),
 }

@@ -9,8 +9,8 @@ Python that serialises three such events and writes them to an append-only file.
 runs in a process of its own, all of them once a round; the figures are medians, and only ratios
 taken in one call count.
 
-What survives: `jsonl durable` and `floor sync` survive power loss at every step, `jsonl os` and
-`floor` the death of the process, `memory` nothing.
+What survives: `jsonl durable`, `sqlite` and `floor sync` survive power loss at every step,
+`jsonl os` and `floor` the death of the process, `memory` nothing.
 """
 
 from __future__ import annotations
@@ -65,10 +65,11 @@ print(json.dumps(cost(int(sys.argv[1]), pathlib.Path(sys.argv[2]))))
 """
 
 
-def ours(kind: Literal["memory", "durable", "os"], count: int, folder: Path) -> float:
+def ours(kind: Literal["memory", "durable", "os", "sqlite"], count: int, folder: Path) -> float:
     """Microseconds a step of replayt with one store."""
     from replayt_core import MemoryStore, RunContext, Runner, Workflow
-    from replayt_store import JSONLStore
+    from replayt_core.ports import EventStore
+    from replayt_store import JSONLStore, SQLiteStore
 
     wf = Workflow("bench")
     wf.set_initial("a")
@@ -86,7 +87,13 @@ def ours(kind: Literal["memory", "durable", "os"], count: int, folder: Path) -> 
     def b(ctx: RunContext) -> str | None:
         return move("a")
 
-    store = MemoryStore() if kind == "memory" else JSONLStore(folder / "runs", sync=kind)
+    store: EventStore
+    if kind == "memory":
+        store = MemoryStore()
+    elif kind == "sqlite":
+        store = SQLiteStore(folder / "runs.db")
+    else:
+        store = JSONLStore(folder / "runs", sync=kind)
     runner = Runner(wf, store, max_steps=10**9)
     started = time.perf_counter()
     result = runner.run()
@@ -159,6 +166,7 @@ CONTENDERS: dict[str, Callable[[int, Path], float]] = {
     "memory": lambda count, folder: ours("memory", count, folder),
     "jsonl os": lambda count, folder: ours("os", count, folder),
     "jsonl durable": lambda count, folder: ours("durable", count, folder),
+    "sqlite": lambda count, folder: ours("sqlite", count, folder),
 }
 
 

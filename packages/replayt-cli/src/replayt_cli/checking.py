@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from replayt_cli import exit_codes
+from replayt_cli.guarding import Guard
 from replayt_cli.streams import kept_for_results
 from replayt_core import (
     DamagedLogError,
+    RedactedValueError,
     RunNotFoundError,
     RunSummary,
+    StepTimeout,
     Verification,
     Workflow,
     summarize,
     verify,
 )
-from replayt_core.ports import EventStore
+from replayt_core.ports import DescribesRequests, EventStore
 
-Finding = Literal["ok", "damaged", "illegal", "different", "head not found", "unchained"]
+Finding = Literal[
+    "ok", "damaged", "illegal", "different", "head not found", "unchained", "timed out", "redacted"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Again:
+    """What handlers are executed again with: the workflow, and who watches them meanwhile.
+
+    `llm_client` says what a model call would use now; None where nothing is configured. `supplied`
+    are values that the logs have hidden.
+    """
+
+    workflow: Workflow
+    guard: Guard
+    llm_client: DescribesRequests | None = None
+    supplied: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +53,17 @@ class CheckedRun:
     verification: Verification | None
     problem: str | None = None
     strict: bool = False
+    timed_out: bool = False
+    redacted: bool = False
 
     @property
     def finding(self) -> Finding:
         """The first thing that is wrong: what is damaged cannot be judged any further."""
         found = self.verification
+        if self.timed_out:
+            return "timed out"
+        if self.redacted:
+            return "redacted"
         if found is None or found.damage is not None:
             return "damaged"
         if found.illegal:
@@ -68,6 +93,8 @@ class CheckedRun:
             "finding": self.finding,
             "damage": self.problem if found is None else found.damage,
         }
+        if self.timed_out or self.redacted:
+            return {**document, "damage": None, "problem": self.problem}
         if found is None:
             return document
         return {
@@ -91,28 +118,48 @@ def check_run(
     store: EventStore,
     run_id: str,
     *,
-    workflow: Workflow | None,
+    again: Again | None,
     head: str | None = None,
     strict: bool = False,
 ) -> CheckedRun:
     """Check one run. Damage is a finding; a run without events raises `RunNotFoundError`.
 
+    So does, as `RedactedValueError`, a value that the log has hidden and nobody handed in.
+
     Of the handlers that are executed again the prints go to stderr.
     """
-    summary, verification, problem = RunSummary(run_id), None, None
+    summary, verification, problem, timed_out = RunSummary(run_id), None, None, False
     try:
         summary = _beginning(store, run_id)
-        with kept_for_results():
-            verification = verify(workflow, store.read(run_id), head=head)
+        if again is None:
+            verification = verify(None, store.read(run_id), head=head)
+        else:
+            verification = _execute(store, run_id, again, head)
     except DamagedLogError as error:
         problem = str(error)
+    except StepTimeout as error:  # it struck between two handlers
+        problem, timed_out = f"{error}; --timeout gives it more", True
     return CheckedRun(
         run_id=run_id,
         summary=summary,
         verification=verification,
         problem=problem,
         strict=strict,
+        timed_out=timed_out,
     )
+
+
+def _execute(store: EventStore, run_id: str, again: Again, head: str | None) -> Verification:
+    guard = again.guard
+    with kept_for_results(), guard.checking(run_id):
+        return verify(
+            again.workflow,
+            guard.reading(store.read(run_id)),
+            head=head,
+            llm_client=again.llm_client,
+            timeout_seconds=guard.seconds,
+            supplied=again.supplied,
+        )
 
 
 @dataclass(kw_only=True)
@@ -164,7 +211,7 @@ def check_all(
     run_ids: Sequence[str],
     tally: Tally,
     *,
-    workflow: Workflow | None,
+    again: Again | None,
     tags: Mapping[str, str],
     strict: bool = False,
     step: Callable[[], None] = lambda: None,
@@ -175,7 +222,7 @@ def check_all(
     tags are wanted: nobody can tell whose it was.
     """
     for run_id in run_ids:
-        checked = _check_one(store, run_id, tally, workflow=workflow, tags=tags, strict=strict)
+        checked = _check_one(store, run_id, tally, again=again, tags=tags, strict=strict)
         if checked is not None:
             tally.add(checked)
             if checked.finding != "ok":
@@ -188,7 +235,7 @@ def _check_one(
     run_id: str,
     tally: Tally,
     *,
-    workflow: Workflow | None,
+    again: Again | None,
     tags: Mapping[str, str],
     strict: bool,
 ) -> CheckedRun | None:
@@ -198,12 +245,16 @@ def _check_one(
         if not tags.items() <= summary.tags.items():
             tally.other_tags += 1
             return None
-        if workflow is not None and summary.workflow_name != workflow.name:
+        if again is not None and summary.workflow_name != again.workflow.name:
             tally.other_workflow += 1
             return None
-        return check_run(store, run_id, workflow=workflow, strict=strict)
+        return check_run(store, run_id, again=again, strict=strict)
     except RunNotFoundError:
         return None  # deleted meanwhile, or begun and not yet written
+    except RedactedValueError as error:
+        return CheckedRun(
+            run_id=run_id, summary=summary, verification=None, problem=str(error), redacted=True
+        )
     except Exception as error:
         # One bad run never breaks the check of the others.
         problem = str(error) if isinstance(error, DamagedLogError) else None

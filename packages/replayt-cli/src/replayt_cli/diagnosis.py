@@ -18,6 +18,7 @@ from replayt_cli.stores import StoreChoice
 from replayt_core import LLMError, ReplaytError
 
 _PACKAGES = ("replayt", "replayt-core", "replayt-llm", "replayt-store", "replayt-cli")
+_BUILT_IN = ("jsonl", "sqlite")
 _OLDEST_PYTHON = (3, 10)
 _PROBE_SECONDS = 5.0
 
@@ -63,6 +64,18 @@ def _versions() -> Iterator[Finding]:
         value="installed" if found else "missing",
         note="" if found else "pip install replayt[yaml]",
     )
+
+    yield _duckdb()
+
+
+def _duckdb() -> Finding:
+    if find_spec("duckdb") is None:
+        note = "stats and query need it: pip install 'replayt-store[duckdb]'"
+        return Finding(name="duckdb", value="missing", level="warning", note=note)
+    try:
+        return Finding(name="duckdb", value=version("duckdb"))
+    except PackageNotFoundError:
+        return Finding(name="duckdb", value="installed")
 
 
 def _model(day: date) -> Iterator[Finding]:
@@ -125,8 +138,15 @@ def _connectivity() -> Iterator[Finding]:
 
 
 def _stores(choice: StoreChoice) -> Iterator[Finding]:
-    schemes = {"jsonl"} | {point.name for point in entry_points(group="replayt.stores")}
-    yield Finding(name="stores", value=", ".join(sorted(schemes)))
+    yield _schemes()
+    if choice.mirror is not None:
+        problem = _unwritable(Path(choice.mirror).parent)
+        yield Finding(
+            name="sqlite",
+            value=choice.mirror,
+            level="error" if problem else "ok",
+            note=problem or "",
+        )
     if choice.url is not None:
         try:
             choice.open()
@@ -143,6 +163,28 @@ def _stores(choice: StoreChoice) -> Iterator[Finding]:
         value=str(directory),
         level="error" if problem else "ok",
         note=problem or ("" if directory.exists() else "will be created by the first run"),
+    )
+
+
+def _schemes() -> Finding:
+    """The stores that can be named by a URL; what is registered and cannot be loaded is said."""
+    from replayt_store.registry import GROUP
+
+    usable, broken = set(_BUILT_IN), []
+    for point in entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:
+            # Someone else's package; whatever is wrong with it must not break this command.
+            problem = f"{type(error).__name__}: {error}"
+            broken.append(f"{point.name}:// ({point.value}) cannot be loaded: {problem}")
+        else:
+            usable.add(point.name)
+    return Finding(
+        name="stores",
+        value=", ".join(sorted(usable)),
+        level="warning" if broken else "ok",
+        note="; ".join(sorted(broken)),
     )
 
 

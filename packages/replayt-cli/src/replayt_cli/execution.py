@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from replayt_cli import exit_codes
@@ -17,8 +18,14 @@ from replayt_cli.render.text import complain, warn
 from replayt_cli.signals import OrderlyEnd
 from replayt_cli.stores import StoreChoice, command_line
 from replayt_cli.streams import kept_for_results
-from replayt_core import LogMode, Runner, RunResult, Workflow, fold
-from replayt_core.ports import EventStore, HoldsSecrets, LLMClient, LLMClientFactory
+from replayt_core import Budget, LLMError, LogMode, Runner, RunResult, Workflow, fold
+from replayt_core.ports import (
+    DescribesRequests,
+    EventStore,
+    HoldsSecrets,
+    LLMClient,
+    LLMClientFactory,
+)
 
 if TYPE_CHECKING:
     from replayt_cli.awaited import AwaitedRunner
@@ -34,6 +41,25 @@ def llm_factory(*, dry_run: bool) -> LLMClientFactory:
 
     factory = client_factory_from_env()
     return _DryRun(factory) if dry_run else factory
+
+
+def configured_client() -> DescribesRequests | None:
+    """What can say, offline and without any key, which model and host a call would use now.
+
+    None where the environment names neither provider nor model nor URL: nobody chose anything.
+    """
+    names = ("REPLAYT_PROVIDER", "REPLAYT_MODEL", "OPENAI_BASE_URL")
+    if not any(os.environ.get(name, "").strip() for name in names):
+        return None
+    from replayt_llm import LLMSettings
+
+    try:
+        settings = LLMSettings.from_env()
+    except LLMError as error:
+        warn(f"model calls are not compared with the environment: {error}")
+        return None
+    client = replace(settings, api_key=settings.api_key or "none").client()
+    return client if isinstance(client, DescribesRequests) else None
 
 
 @dataclass(frozen=True)
@@ -57,7 +83,8 @@ class _DryRun:
 class Execution:
     """One run that this process executes: where it is kept, and how it is taken up again.
 
-    `parent` is the run that it is a fork of, `timeout` the seconds it may take.
+    `parent` is the run that it is a fork of, `timeout` the seconds it may take, `budget` what it
+    may use of models.
     """
 
     target: str
@@ -67,6 +94,7 @@ class Execution:
     dry_run: bool = False
     parent: str | None = None
     timeout: float | None = None
+    budget: Budget = field(default_factory=Budget)
     end: OrderlyEnd = field(default_factory=OrderlyEnd)
 
     def guarded_store(self) -> EventStore:
@@ -82,6 +110,7 @@ class Execution:
             "llm_settings": llm_factory(dry_run=self.dry_run),
             "max_steps": max_steps,
             "timeout_seconds": self.timeout,
+            "budget": self.budget,
             "clock": self.end.clock(),
         }
         if not any(_is_async(step.handler) for step in workflow.steps.values()):
@@ -93,8 +122,18 @@ class Execution:
 
     def resume_command(self, *options: str) -> str:
         """The command that takes this run up, to be copied into a shell."""
-        kept = [*self.choice.flags(), *(["--dry-run"] if self.dry_run else [])]
+        kept = [*self.choice.flags(), *(["--dry-run"] if self.dry_run else []), *self._limits()]
         return command_line("replayt", "resume", self.target, self.run_id, *options, *kept)
+
+    def _limits(self) -> list[str]:
+        """The options of the budget: the account goes on, so the limits have to."""
+        limits = {"--budget-tokens": self.budget.tokens, "--budget-calls": self.budget.llm_calls}
+        return [
+            word
+            for name, limit in limits.items()
+            if limit is not None
+            for word in (name, str(limit))
+        ]
 
     def finish(self, execute: Callable[[], RunResult], output: Output) -> int:
         """Execute, print the outcome, and return the exit code."""

@@ -22,7 +22,7 @@ def read_inputs(inputs_json: str | None, pairs: Sequence[str] | None) -> dict[st
     """
     inputs: dict[str, Any] = {}
     if inputs_json is not None:
-        value = parse_json(_text_of(inputs_json), "--inputs-json")
+        value = parse_json(read_text(inputs_json, "--inputs-json"), "--inputs-json")
         if not isinstance(value, dict):
             raise UsageError(
                 f"--inputs-json must be a JSON object such as '{{\"key\": 1}}', not {_kind(value)}"
@@ -70,6 +70,32 @@ def check_timeout(seconds: float | None) -> None:
         raise UsageError(f"--timeout is {seconds:g}; use seconds above 0, up to {_LONGEST:,}")
 
 
+def read_text(value: str, name: str) -> str:
+    """The text itself, that of a file for `@file`, or standard input for `-`."""
+    if value == "-":
+        where = "standard input"
+        if sys.stdin is None:
+            raise UsageError(f"{name} -: {where} is closed")
+        try:
+            data = sys.stdin.buffer.read()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(f"{name}: cannot read {where}: {reason}") from None
+    elif value.startswith("@"):
+        where = value[1:]
+        try:
+            data = Path(where).read_bytes()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(f"{name}: cannot read {where}: {reason}") from None
+    else:
+        return value
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{name}: {where} is not UTF-8 text") from None
+
+
 def parse_json(text: str, where: str) -> Any:
     """One JSON value. Raises `UsageError` for what is none, for a key given twice and for NaN."""
     try:
@@ -83,31 +109,6 @@ def parse_json(text: str, where: str) -> Any:
     except RecursionError:
         raise UsageError(f"{where} is nested too deeply") from None
     return value
-
-
-def _text_of(value: str) -> str:
-    if value == "-":
-        where = "standard input"
-        if sys.stdin is None:
-            raise UsageError(f"--inputs-json -: {where} is closed")
-        try:
-            data = sys.stdin.buffer.read()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UsageError(f"--inputs-json: cannot read {where}: {reason}") from None
-    elif value.startswith("@"):
-        where = value[1:]
-        try:
-            data = Path(where).read_bytes()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UsageError(f"--inputs-json: cannot read {where}: {reason}") from None
-    else:
-        return value
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"--inputs-json: {where} is not UTF-8 text") from None
 
 
 def _pairs(pairs: Sequence[str] | None, option: str) -> dict[str, str]:

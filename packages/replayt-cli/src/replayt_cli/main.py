@@ -15,14 +15,19 @@ from replayt_cli import exit_codes
 from replayt_cli.commands import (
     doctor,
     fork,
+    gc,
     graph,
     init,
     inspect,
     pin,
+    query,
     replay,
+    report,
     resume,
     run,
     runs,
+    stats,
+    store,
     validate,
     verify,
     why,
@@ -31,31 +36,26 @@ from replayt_cli.options import Debug
 from replayt_cli.render.text import complain, use_safe_streams
 from replayt_cli.streams import fill_closed_streams
 
-app = typer.Typer(
-    name="replayt",
-    help="Run workflows whose every step is logged; show, verify, resume and fork their runs.",
-    rich_markup_mode=None,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
 COMMANDS: tuple[Callable[..., int], ...] = (
     run.run,
     resume.resume,
     inspect.inspect,
     replay.replay,
+    report.report,
     why.why,
     verify.verify,
     fork.fork,
     pin.pin,
     runs.runs,
+    stats.stats,
+    query.query,
+    gc.gc,
     graph.graph,
     validate.validate,
     init.init,
     doctor.doctor,
 )
-for _command in COMMANDS:
-    app.command()(_command)
+GROUPS: tuple[typer.Typer, ...] = (store.group,)
 
 
 @dataclass
@@ -73,7 +73,6 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
 def _root(
     ctx: typer.Context,
     debug: Debug = False,
@@ -86,22 +85,65 @@ def _root(
     return exit_codes.DONE
 
 
+def _application(
+    commands: Sequence[Callable[..., int]], groups: Sequence[typer.Typer]
+) -> typer.Typer:
+    application = typer.Typer(
+        name="replayt",
+        help="Run workflows whose every step is logged; show, verify, resume and fork their runs.",
+        rich_markup_mode=None,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    application.callback(invoke_without_command=True)(_root)
+    for command in commands:
+        application.command()(command)
+    for group in groups:
+        application.add_typer(group)
+    return application
+
+
+app = _application(COMMANDS, GROUPS)
+
+
+def _called(words: Sequence[str]) -> typer.Typer:
+    """The application with the one command that is called, where that can be told.
+
+    For typer looks at the signatures of all that it knows, which takes longer than `runs`.
+    """
+    name = next((word for word in words if not word.startswith("-")), None)
+    commands = [command for command in COMMANDS if command.__name__ == name]
+    groups = [group for group in GROUPS if group.info.name == name]
+    return _application(commands, groups) if commands or groups else app
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     invocation = Invocation()
     fill_closed_streams()
     use_safe_streams()
     try:
-        code = app(
-            args=None if argv is None else list(argv),
+        words = sys.argv[1:] if argv is None else list(argv)
+        code = _called(words)(
+            args=words,
             prog_name="replayt",
             standalone_mode=False,
             obj=invocation,
         )
         sys.stdout.flush()
+        if argv is None:
+            _ignore_interrupts()
     except BaseException as error:
+        if argv is None:
+            _ignore_interrupts()
         return _end(error, debug=invocation.debug)
     return code if isinstance(code, int) else exit_codes.DONE
+
+
+def _ignore_interrupts() -> None:
+    """The process is ours and about to exit: one more Ctrl-C must not change the exit code."""
+    with contextlib.suppress(ValueError):  # not the main thread, which alone hears signals
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _end(error: BaseException, *, debug: bool) -> int:

@@ -11,6 +11,7 @@ import typer
 OptionalText = Optional[str]  # noqa: UP045
 OptionalTexts = Optional[list[str]]  # noqa: UP045
 OptionalNumber = Optional[float]  # noqa: UP045
+OptionalCount = Optional[int]  # noqa: UP045
 
 DEFAULT_LOG_DIR = ".replayt/runs"
 DEFAULT_MAX_STEPS = 1_000
@@ -61,7 +62,35 @@ StoreURL = Annotated[
     typer.Option(
         "--store",
         metavar="URL",
-        help="Where the logs are, as a URL: jsonl:///DIR, or a scheme that a package registers.",
+        help="Where the logs are, as a URL: jsonl:///DIR, sqlite:///FILE, or a scheme that a "
+        "package registers.",
+        show_default=False,
+    ),
+]
+SQLiteSource = Annotated[
+    OptionalText,
+    typer.Option(
+        "--sqlite",
+        metavar="FILE",
+        help="Read this SQLite file instead.",
+        show_default=False,
+    ),
+]
+SQLiteMirror = Annotated[
+    OptionalText,
+    typer.Option(
+        "--sqlite",
+        metavar="FILE",
+        help="Keep a copy in this SQLite file, which follows the logs.",
+        show_default=False,
+    ),
+]
+OutFile = Annotated[
+    OptionalText,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Write it into this file, and print its path.",
         show_default=False,
     ),
 ]
@@ -82,6 +111,24 @@ Debug = Annotated[
 Tags = Annotated[
     OptionalTexts,
     typer.Option("--tag", metavar="KEY=VALUE", help="A tag; may be repeated.", show_default=False),
+]
+PricesFile = Annotated[
+    OptionalText,
+    typer.Option(
+        "--prices",
+        metavar="FILE",
+        envvar="REPLAYT_PRICES",
+        help='What models cost: {"MODEL": {"input": USD, "output": USD}} a million tokens.',
+        show_default=False,
+    ),
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Look at every log again, also those that have ended and look unchanged.",
+        show_default=False,
+    ),
 ]
 DryRun = Annotated[
     bool,
@@ -115,6 +162,35 @@ Timeout = Annotated[
         "--timeout",
         metavar="SECONDS",
         help="End the run as failed when it takes longer.",
+        show_default=False,
+    ),
+]
+Supplied = Annotated[
+    OptionalTexts,
+    typer.Option(
+        "--set",
+        metavar="KEY=JSON",
+        help="What a hidden field of the log was (redact_keys); has to match. May be repeated.",
+        show_default=False,
+    ),
+]
+BudgetTokens = Annotated[
+    OptionalCount,
+    typer.Option(
+        "--budget-tokens",
+        metavar="N",
+        min=0,
+        help="End the run as failed when its model calls have used more tokens.",
+        show_default=False,
+    ),
+]
+BudgetCalls = Annotated[
+    OptionalCount,
+    typer.Option(
+        "--budget-calls",
+        metavar="N",
+        min=0,
+        help="End the run as failed instead of making more model calls.",
         show_default=False,
     ),
 ]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
+from replayt_cli.render.text import escape
 from replayt_core import (
     DamagedLogError,
     Event,
     RunNotFoundError,
     RunState,
     RunSummary,
+    apply,
     fold,
-    summarize,
+    new_state,
 )
 from replayt_core.ports import EventStore, LocksRuns
 
 DAMAGED = "damaged"
+_KINDS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +34,70 @@ class RecordedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunRow:
-    """A run in a listing."""
+class ScannedRun:
+    """What a first pass over a run comes to; of its events only how many there are is kept.
 
-    run_id: str
-    summary: RunSummary
+    `kind_width` is how wide the longest event type is shown, `torn_bytes` the size of a batch that
+    was cut short at the end of the log, which no reader gets.
+    """
+
+    state: RunState
+    events: int
+    kind_width: int
+    torn_bytes: int
+    damage: DamagedLogError | None
     status: str
-    problem: str | None
+    pinned_from: dict[str, Any] | None
+
+    @property
+    def forked_from(self) -> dict[str, Any] | None:
+        """The run, seq and hash that the run began from."""
+        origin = self.state.forked_from
+        return dict(origin) if isinstance(origin, dict) else None
+
+
+def scan_run(store: EventStore, run_id: str) -> ScannedRun:
+    """What can be read of a run, in memory that does not grow with it; see `read_run`."""
+    state, damage, origin = new_state(run_id), None, None
+    count, size, width = 0, 0, 0
+    kinds: set[str] = set()
+    try:
+        for event in store.read(run_id):
+            if event.type == "run_started":
+                origin = event.payload.get("pinned_from")
+            apply(state, event)
+            count += 1
+            size += len(event.line) + 1
+            if event.type not in kinds and len(kinds) < _KINDS:
+                kinds.add(event.type)
+                width = max(width, len(escape(event.type)))
+    except DamagedLogError as error:
+        damage = error
+    if not count and damage is None:
+        raise RunNotFoundError(f"no run {run_id!r} in this store")
+    return ScannedRun(
+        state=state,
+        events=count,
+        kind_width=width,
+        torn_bytes=0 if damage else torn_bytes(store, run_id, size),
+        damage=damage,
+        status=DAMAGED if damage else shown_status(store, state.summary),
+        pinned_from=origin if isinstance(origin, dict) else None,
+    )
+
+
+def torn_bytes(store: EventStore, run_id: str, read: int) -> int:
+    """How much stands in the file of a log behind the `read` bytes that its readers get.
+
+    0 where the store keeps no files, and while somebody writes.
+    """
+    path = getattr(getattr(store, "primary", store), "path", None)
+    if not callable(path) or (isinstance(store, LocksRuns) and store.locked(run_id)):
+        return 0
+    try:
+        return max(os.stat(path(run_id)).st_size - read, 0)
+    except OSError:
+        return 0
 
 
 def read_run(store: EventStore, run_id: str) -> RecordedRun:
@@ -61,59 +120,6 @@ def shown_status(store: EventStore, summary: RunSummary) -> str:
     if status != "interrupted" or not isinstance(store, LocksRuns):
         return status
     return summary.shown_status(locked=store.locked(summary.run_id))
-
-
-def newest_first(store: EventStore) -> list[RunRow]:
-    """All runs by the time they started, newest first, from their first lines alone.
-
-    The rows are not final: `completed_row` reads the rest of a run. A log that does not even
-    start stands where its file was last written, with its problem; first where there is no file.
-    """
-    rows, times = [], {}
-    for run_id in store.run_ids():
-        summary, problem = RunSummary(run_id), None
-        try:
-            first = next(iter(store.read(run_id)), None)
-            if first is None:
-                continue  # deleted meanwhile, or begun and not yet written
-            summary = summarize(run_id, [first])
-        except DamagedLogError as error:
-            problem = str(error)
-        except Exception as error:
-            # One bad file never breaks the listing of the others.
-            problem = f"cannot be read: {type(error).__name__}: {error}"
-        status = DAMAGED if problem else summary.status
-        rows.append(RunRow(run_id=run_id, summary=summary, status=status, problem=problem))
-        times[run_id] = summary.started_ts or _written(store, run_id)
-    return sorted(rows, key=lambda row: (times[row.run_id], row.run_id), reverse=True)
-
-
-def _written(store: EventStore, run_id: str) -> str:
-    """When the log was last written, as the log would say it; after all others if unknown."""
-    path = getattr(store, "path", None)
-    try:
-        seconds = os.stat(path(run_id)).st_mtime if callable(path) else None
-    except OSError:
-        seconds = None
-    if seconds is None:
-        return "~"
-    when = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="microseconds")
-    return when.replace("+00:00", "Z")
-
-
-def completed_row(store: EventStore, row: RunRow) -> RunRow:
-    """The row with the whole run behind it."""
-    if row.problem is not None:
-        return row
-    try:
-        events, damage = _read(store, row.run_id)
-        summary = summarize(row.run_id, events)
-        status = DAMAGED if damage else shown_status(store, summary)
-        problem = str(damage) if damage else None
-    except Exception as error:
-        summary, status = row.summary, DAMAGED
-        problem = f"cannot be read: {type(error).__name__}: {error}"
-    return RunRow(run_id=row.run_id, summary=summary, status=status, problem=problem)
 
 
 def summary_document(run_id: str, summary: RunSummary, status: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from replayt_core._approvals import resolve
 from replayt_core._fold import Approval, RunState, apply, fold, new_state
 from replayt_core._graph import Finding, mermaid
-from replayt_core._hiding import Redacted
+from replayt_core._marked_fields import Redacted
 from replayt_core._recovery import workflow_changes
 from replayt_core._session import RunResult
 from replayt_core._summary import RunSummary, apply_summary, summarize

@@ -141,6 +141,11 @@ class Attempt:
         )
         raise self.over_budget
 
+    def learn_hidden(self) -> None:
+        """Know what the attempt has put under hidden names: an error may name it before a delta."""
+        if self.hiding.names:
+            self.hiding.learn(self.data.delta()[0])
+
     def seconds_left(self) -> float | None:
         """How long the attempt may still take; None without a limit."""
         if self.deadline is None:

@@ -11,10 +11,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
-from functools import lru_cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from replayt_core.errors import DefinitionError, RedactedValueError
@@ -26,15 +24,8 @@ _DATA = ("inputs", "context", "arguments", "result", "data", "details", "value")
 _DELTA = frozenset({"set", "unset", MARK})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COVERED_CHARS = 6
+"""Shorter texts stay in messages: they are found in words, too."""
 COVERED = "[redacted]"
-
-
-class Redacted:
-    """Marks a field of a Pydantic model as one that no log may hold: `Annotated[str, Redacted]`.
-
-    It counts as one of `redact_keys` from the first call that asks a model for it. The schema that
-    the model is sent does not show it.
-    """
 
 
 class Hiding:
@@ -62,6 +53,10 @@ class Hiding:
         for value in _values_under(self.names, logged):
             if _is_mark(value):
                 self._foreign.add(value[MARK])
+
+    def learn(self, value: Any) -> None:
+        """Know the hidden fields of a value that is on its way to the log."""
+        self._hidden(value)
 
     def hide(self, payload: Payload) -> Payload:
         """The payload as the log may hold it."""
@@ -116,8 +111,7 @@ class Hiding:
         encoded = to_json(_sorted(value))
         digest = hashlib.sha256(encoded).hexdigest()
         self._vault.setdefault(digest, to_json(value))
-        if isinstance(value, str) and len(value) >= _COVERED_CHARS:
-            self._texts[value] = None
+        self._texts.update(dict.fromkeys(_texts_of(value)))
         return {MARK: digest}
 
     def _shown(self, value: Any, missing: dict[str, None]) -> Any:
@@ -155,35 +149,26 @@ def check_redact_keys(keys: object) -> tuple[str, ...]:
     return names
 
 
-@lru_cache(maxsize=256)
-def marked_names(model: type[BaseModel]) -> frozenset[str]:
-    """The names, aliases included, of the fields that a model and those inside it mark."""
-    found: set[str] = set()
-    _collect(model, found, set())
-    return frozenset(found)
-
-
-def _collect(annotation: Any, found: set[str], seen: set[Any]) -> None:
-    origin, inner = get_origin(annotation), get_args(annotation)
-    # `list[int]` is a type to Python 3.10, and no class.
-    if origin is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if annotation in seen:
-            return
-        seen.add(annotation)
-        for name, field in annotation.model_fields.items():
-            if any(item is Redacted or isinstance(item, Redacted) for item in field.metadata):
-                found.update({name, field.alias or name, field.serialization_alias or name})
-            _collect(field.annotation, found, seen)
-        return
-    for item in inner[:1] if origin is Annotated else inner:
-        _collect(item, found, seen)
-
-
 def _is_mark(value: Any) -> bool:
     if not isinstance(value, dict) or len(value) != 1:
         return False
     digest = value.get(MARK)
     return isinstance(digest, str) and _SHA256.fullmatch(digest) is not None
+
+
+def _texts_of(value: Any) -> Iterator[str]:
+    """The texts in a hidden value that may turn up in a message, long enough to be told apart."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _texts_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_of(item)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        text = str(value)
+        if len(text) >= _COVERED_CHARS:
+            yield text
+            yield repr(text)[1:-1]  # as it stands in the message of a `KeyError`
 
 
 def _values_under(names: Set[str], value: Any) -> Iterator[Any]:

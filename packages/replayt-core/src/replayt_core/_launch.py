@@ -124,7 +124,7 @@ class Launcher:
         self.workflow.startable()
         started = Started(
             inputs=_json_object(inputs, "inputs"),
-            tags=_checked_tags(tags),
+            tags=_checked_tags(tags, self._redact_keys),
             log_mode=self.log_mode.value,
             redact_keys=self._redact_keys,
         )
@@ -155,7 +155,7 @@ class Launcher:
         hiding = Hiding(names, new)
         started = Started(
             inputs=hiding.reveal_known(point.inputs),
-            tags=_checked_tags(tags),
+            tags=_checked_tags(tags, names),
             log_mode=self.log_mode.value,
             state=point.state,
             redact_keys=tuple(sorted(names)),
@@ -290,10 +290,15 @@ def _json_object(value: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
     return cast("dict[str, Any]", to_json_value(dict(value or {}), what))
 
 
-def _checked_tags(tags: Mapping[str, str] | None) -> dict[str, str]:
+def _checked_tags(tags: Mapping[str, str] | None, hidden: Collection[str]) -> dict[str, str]:
     if tags is not None and not isinstance(tags, Mapping):
         raise DefinitionError(f"tags: a mapping of text to text, not a {type(tags).__name__}")
     for key, value in (tags or {}).items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise DefinitionError(f"tags are text to text, not {key!r:.60}: {value!r:.60}")
+        if key in hidden:
+            raise DefinitionError(
+                f"tags: {key!r:.60} is one of redact_keys, and a run is found by its tags, so the "
+                "log keeps them as they are: leave it out"
+            )
     return cast("dict[str, str]", to_json_value(dict(tags or {}), "tags"))

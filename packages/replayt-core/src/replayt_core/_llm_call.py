@@ -17,7 +17,6 @@ from replayt_core._attempt import Attempt, Services, hash_parts
 from replayt_core._content import message_infos
 from replayt_core._effects import Call, CallInterrupted, Complete, Serve, Start
 from replayt_core._error_info import error_message
-from replayt_core._hiding import marked_names
 from replayt_core._llm_reply import (
     check_reply,
     describe_reply,
@@ -26,6 +25,7 @@ from replayt_core._llm_reply import (
     validate_again,
     without_surrogates,
 )
+from replayt_core._marked_fields import marked_names
 from replayt_core._repair import (
     REPAIRABLE,
     Repair,
@@ -225,6 +225,7 @@ def _live(attempt: Attempt, call: int, asked: _Asked) -> Call[Ended]:
         ended.update(describe_reply(response, services))
         error = check_reply(response, allow_truncated=asked.allow_truncated)
     if error is not None:
+        attempt.learn_hidden()
         ended["ok"] = False
         ended["error"] = _error(error, services, interrupted)
     elif schema is not None and response is not None:

@@ -57,8 +57,9 @@ def read_output(schema: type[BaseModel], text: str, head: Payload, services: Ser
             value.model_dump(mode="json", by_alias=True, round_trip=True, warnings=False),
             schema.__name__,
         )
-    except (NotJSONError, PydanticSerializationError) as error:
-        return _failed(base, "not_replayable", [], f"{schema.__name__} has no JSON form: {error}")
+    except Exception as error:
+        problem = f"{schema.__name__} has no JSON form: {_why_unwritable(error)}"
+        return _failed(base, "not_replayable", [], problem)
     differing = _differing_fields(schema, value, dumped)
     if differing:
         text = (
@@ -84,6 +85,15 @@ def _failed(base: Payload, stage: str, fields: list[str], message: str) -> Draft
     return Draft(
         "structured_output_failed", {**base, "stage": stage, "fields": fields, "message": message}
     )
+
+
+def _why_unwritable(error: Exception) -> str:
+    """What is known without the value: the message of a user's serializer may quote the reply."""
+    if isinstance(error, NotJSONError):
+        return str(error)
+    if isinstance(error, PydanticSerializationError) and error.__cause__ is None:
+        return str(error)  # of a type that nothing serializes
+    return f"a serializer raised {type(error.__cause__ or error).__name__}"
 
 
 def _differing_fields(schema: type[BaseModel], value: BaseModel, dumped: JsonValue) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from replayt_core.errors import LLMError, ReplaytError
+from replayt_core.errors import DefinitionError, LLMError, ReplaytError
 from replayt_core.ports.llm import HoldsSecrets, LLMClient, LLMClientFactory
 from replayt_core.redaction import Scrubber
 
@@ -42,8 +42,16 @@ class LLMSource:
         return self._client
 
     def _learn(self, holder: object) -> None:
-        if isinstance(holder, HoldsSecrets):
-            self._scrubber.add(holder.secrets())
+        if not isinstance(holder, HoldsSecrets):
+            return
+        secrets = holder.secrets()
+        # A text is a list of texts to Python: of single letters, and none would be hidden.
+        listed = () if isinstance(secrets, str) else tuple(secrets)
+        if isinstance(secrets, str) or not all(isinstance(secret, str) for secret in listed):
+            raise DefinitionError(
+                f"{type(holder).__name__}.secrets() has to give several texts, such as a list"
+            )
+        self._scrubber.add(listed)
 
 
 def _installed_default() -> LLMClientFactory:

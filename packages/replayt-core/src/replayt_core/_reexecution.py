@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from replayt_core._differences import compare_batches, describe_batch, prompt_differences
 from replayt_core._error_info import error_location, shown_path
 from replayt_core._fold import EFFECTS, RunState
-from replayt_core._journal import Followed
+from replayt_core._journal import Followed, RecordedCall
 from replayt_core._machine import record
 from replayt_core._moves import MOVES, Phase
 from replayt_core._offline import Executed, Offline
@@ -142,6 +142,10 @@ class Reexecution:
     ) -> Difference | None:
         """The first thing that the handler does otherwise than its log; None where that is all."""
         journal = done.attempt.journal
+        broken_off = self._broken_off(done, end, cut_short=cut_short)
+        if broken_off is not None:
+            self._name_broken_off(broken_off)
+            return None
         disorder = self._disorder(step, done)
         if disorder is not None:
             return disorder
@@ -184,6 +188,37 @@ class Reexecution:
         seq, what = left
         now = describe_batch([done.beyond])
         return self._differs(seq, "another effect than the recorded one", what, now, _place(step))
+
+    def _broken_off(
+        self, done: Executed, end: Sequence[Event], *, cut_short: bool
+    ) -> RecordedCall | None:
+        """The call that ended in no `Exception`, and whose handler went on all the same.
+
+        What it raised (`SystemExit`, Ctrl-C) is not in the log, so nobody can raise it again.
+        """
+        journal, unknown = done.attempt.journal, done.attempt.pause
+        if done.awaited or journal.divergence is not None:
+            return None
+        if done.beyond is not None:
+            call = journal.recorded.get(done.beyond[1].get("call") or 0)
+        elif isinstance(unknown, OutcomeUnknown):
+            call = next((c for c in journal.recorded.values() if c.seq == unknown.call), None)
+        else:
+            return None
+        if call is None or call.response is not None or call.seq <= self._opened_at:
+            return None
+        went_on = any(
+            seq > call.seq and kind != "llm_retry" for seq, kind, _ in self._state.effects
+        )
+        return call if went_on or (end and not cut_short) else None
+
+    def _name_broken_off(self, call: RecordedCall) -> None:
+        state = self._state
+        self.not_replayable.append(
+            f"state {state.state!r}, visit {state.visit}, attempt {state.attempt}: the {call.kind} "
+            f"call at seq {call.seq} was broken off by what is no Exception; the log does not hold "
+            "it, so what the handler did next is not replayable"
+        )
 
     def _name_lost(self, done: Executed) -> None:
         state = self._state

@@ -91,6 +91,12 @@ class RunResult:
     head: str = field(repr=False)
     served_calls: int = field(default=0, repr=False)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table, escaped."""
+        from replayt_core._result_html import result_html
+
+        return result_html(self)
+
 
 class Session:
     """One process executing one run: its services and the attempt that is open."""
@@ -193,6 +199,7 @@ class Session:
         if not isinstance(error, Exception):
             return interruption(error)
         retries = self.step().retries.retry_on
+        attempt.learn_hidden()
         return Raised(
             error=self._info(error),
             retryable=isinstance(error, retries) and not is_final(error),

@@ -274,6 +274,7 @@ def _hand_over(
 
 def _error(error: Exception, attempt: Attempt) -> Payload:
     services = attempt.services
+    attempt.learn_hidden()
     message = error_message(error, services.mode, services.writer.scrubber)
     if isinstance(error, ToolError):
         return {"type": "ToolError", "kind": error.error_type, "message": message}

@@ -152,9 +152,20 @@ class Turns:
             del self._starting[call]
 
     def _held_up(self, seq: int) -> bool:
-        return any(result.end_seq < seq for result in self._results.values()) or any(
-            other <= seq for other, _ in self._starting.values()
+        return (
+            any(result.end_seq < seq for result in self._results.values())
+            or any(other <= seq for other, _ in self._starting.values())
+            or (seq == _UNWRITTEN and self._lags_behind())
         )
+
+    def _lags_behind(self) -> bool:
+        """Whether a process that is followed has not yet made all that the log holds of it.
+
+        Its first call beyond the log unwinds the task that makes it, and that may wake others.
+        """
+        if self._journal.followed is None:
+            return False
+        return self._journal.missing_before(_UNWRITTEN) is not None
 
     async def _serve(self, recorded: RecordedCall, *, inline: bool) -> None:
         """Wait until the recorded result is the next event of the log."""
@@ -324,6 +335,8 @@ class Turns:
         """Who may go on now."""
         until = self._next_result().end_seq if self._results else _NEVER
         starters = sorted(call for call, (seq, _) in self._starting.items() if seq < until)
+        if starters and self._lags_behind():
+            starters = [call for call in starters if self._starting[call][0] != _UNWRITTEN]
         if starters:
             return [self._starting[call][1] for call in starters]
         if self._results:

@@ -6,6 +6,7 @@ return annotation before it is handed over, live as well as served.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ from typing import Any, TypeVar, overload
 
 from pydantic import JsonValue, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
+from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
 from replayt_core._error_info import validation_fields
@@ -56,7 +58,7 @@ class Tool:
     def _types(self) -> dict[str, Any]:
         try:
             return typing.get_type_hints(
-                self.function, localns=dict(self.names or {}), include_extras=True
+                _declared(self.function), localns=dict(self.names or {}), include_extras=True
             )
         except (NameError, TypeError) as error:
             raise DefinitionError(
@@ -66,11 +68,19 @@ class Tool:
     @cached_property
     def parameters(self) -> dict[str, inspect.Parameter]:
         """The parameters by name. Raises `DefinitionError` where they cannot be named."""
-        found = dict(inspect.signature(self.function).parameters)
+        try:
+            found = dict(inspect.signature(self.function).parameters)
+        except ValueError as error:
+            raise DefinitionError(f"tool {self.name!r}: {error}; wrap it in a function") from None
         for parameter in found.values():
             if parameter.kind not in _BY_NAME:
                 raise DefinitionError(
                     f"tool {self.name!r}: parameter {parameter} cannot be passed by name"
+                )
+            if isinstance(parameter.default, FieldInfo):
+                raise DefinitionError(
+                    f"tool {self.name!r}: parameter {parameter.name!r} would get the Field itself "
+                    "as its default; annotate it: Annotated[..., Field(...)] = default"
                 )
         return found
 
@@ -99,7 +109,9 @@ class Tool:
         the caller. Changing it changes nothing here. Raises `DefinitionError` where a parameter has
         no JSON Schema.
         """
-        return function_schema(self.name, self.function, self.parameters, self._adapters)
+        return function_schema(
+            self.name, _documented(self.function), self.parameters, self._adapters
+        )
 
     def check(self) -> None:
         """Raises `DefinitionError` where an annotation has no schema: before anything has run."""
@@ -185,8 +197,23 @@ def tool(function: Any = None, /, *, name: str | None = None, idempotent: bool =
     return mark if function is None else mark(function)
 
 
+def _documented(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What has the name and the docstring: of a `functools.partial` what it calls."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _declared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What has the annotations: of an object that can be called, its class's `__call__`."""
+    function = _documented(function)
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return type(function).__call__
+
+
 def make_tool(function: Callable[..., Any], names: Mapping[str, Any] | None = None) -> Tool:
     """The `Tool` of a function, with what `tool` marked on it."""
-    plain = getattr(function, "__name__", type(function).__name__)
+    plain = getattr(_documented(function), "__name__", type(function).__name__)
     name, idempotent = getattr(function, "__replayt_tool__", (plain, False))
     return Tool(name, function, idempotent, names)

@@ -7,9 +7,10 @@ row by row takes longer still; this takes 0.1 s in every version, and needs no f
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from replayt_store._sql import statements
 
@@ -22,6 +23,22 @@ class Connection(Protocol):
     def execute(self, query: str, parameters: object = None) -> Any:
         """Run a statement."""
         ...
+
+    def cursor(self) -> Connection:
+        """Another connection to the same database."""
+        ...
+
+    def close(self) -> None:
+        """Give it up."""
+        ...
+
+
+class Piece(NamedTuple):
+    """Rows of a table to be loaded: the names of some columns, and each as a JSON array."""
+
+    table: str
+    columns: Sequence[str]
+    arrays: Sequence[str]
 
 
 @cache
@@ -54,6 +71,34 @@ def insert(
         for number, name in enumerate(columns, 1)
     )
     connection.execute(f"INSERT INTO loaded.{table} ({names}) SELECT {values}", list(arrays))
+
+
+def insert_all(connection: Connection, pieces: Iterable[Piece]) -> None:
+    """Add all pieces, in two threads: parsing is most of the work, and DuckDB lets go of Python."""
+    waiting = list(pieces)
+    problems: list[BaseException] = []
+
+    def load(own: Connection) -> None:
+        try:
+            while not problems:
+                try:
+                    piece = waiting.pop()
+                except IndexError:
+                    return
+                insert(own, *piece)
+        except BaseException as problem:
+            problems.append(problem)
+
+    second = connection.cursor()
+    thread = threading.Thread(target=load, args=(second,), name="replayt load")
+    thread.start()
+    try:
+        load(connection)
+    finally:
+        thread.join()
+        second.close()
+    if problems:
+        raise problems[0]
 
 
 def insert_lines(connection: Connection, lines: bytes) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 
 if sys.platform == "win32":
     import msvcrt
@@ -52,6 +53,10 @@ class System:
     def truncate(self, fd: int, size: int) -> None:
         """Cut the file."""
         os.ftruncate(fd, size)
+
+    def now_ns(self) -> int:
+        """The time of day that files which change now are given, in nanoseconds."""
+        return time.time_ns()
 
     def unlink(self, path: str) -> None:
         """Remove a file that nobody needs to keep locked."""

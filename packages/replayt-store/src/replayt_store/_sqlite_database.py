@@ -9,7 +9,9 @@ Facts that decide how a file is opened for reading (measured with SQLite 3.40 to
 - A file that was closed in order has no `-wal` beside it. Opened with `mode=ro` it gets an empty
   `-wal` and a `-shm`, which stay; in a directory that cannot be written, `mode=ro` fails. With
   `immutable=1` nothing is created and no lock taken, so a writer that comes meanwhile has to be
-  noticed: by its `-wal`, or by the file's time and size.
+  noticed: by its `-wal`, or by the file's time and size. A time may stand for up to two seconds
+  (a kernel's tick, ext4 with small inodes, FAT): a file that changed so lately is opened anew for
+  each read.
 - With a `-wal` beside it, left by a killed writer or held by a live one, `immutable=1` would miss
   what stands there. `mode=ro` reads it, and creates nothing where `-shm` is there too. Where only
   the `-wal` was copied along, SQLite has to build the `-shm` anew.
@@ -30,14 +32,17 @@ import weakref
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection, Cursor
 from typing import TypeVar
 
 from replayt_core.errors import DamagedLogError, StoreError, StoreWriteError
+from replayt_core.ports.system import Clock
 from replayt_store import _migrations
 from replayt_store._files import is_regular, make_directory
 from replayt_store._forks import stop_for_fork
+from replayt_store._lock_files import patiently
 from replayt_store._migrations import Layout
 from replayt_store._os import System
 from replayt_store._problems import cause, database_problem
@@ -47,6 +52,7 @@ BUSY_SECONDS = 10.0
 
 _WAL_KEPT = 16 << 20
 _SMALLEST = 512
+_COARSEST_TICK = 2_000_000_000
 _ATTEMPTS = 20
 
 _T = TypeVar("_T")
@@ -64,14 +70,17 @@ class _Opened:
     file: tuple[int, int]
     # Of a connection that takes no locks: what must not have changed when it has read.
     frozen: tuple[int, ...] | None = None
+    # Whether a later change would show; else it is good for one read.
+    lasting: bool = True
 
 
 class Database:
     """A SQLite file that need not exist. Safe to use from several threads."""
 
-    def __init__(self, path: str, shown: str, *, system: System) -> None:
+    def __init__(self, path: str, shown: str, *, clock: Clock, system: System) -> None:
         self._path = path
         self._shown = shown
+        self._clock = clock
         self._system = system
         self._mutex = threading.RLock()
         self._writer: _Opened | None = None
@@ -108,8 +117,9 @@ class Database:
                     raise StoreError(f"cannot read {self._shown}: {cause(error)}") from error
                 else:
                     if self._is_current(opened):
-                        if opened.layout == "empty":
-                            self._drop()  # the first writer may come at any time
+                        # Of an empty one, the first writer may come at any time.
+                        if opened.layout == "empty" or not opened.lasting:
+                            self._drop()
                         return result
                 self._drop()
             self._drop()
@@ -198,10 +208,10 @@ class Database:
             self._create()
         connection = self._connect("mode=rw")
         try:
-            if _migrations.layout(connection, self._shown) == "empty":
+            if self._layout(connection) == "empty":
                 # Heard only before the first table; deleted runs then give their space back.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            mode = self._log_ahead(connection)
             if mode != "wal":
                 raise StoreWriteError(
                     f"{self._shown}: this place does not allow a write-ahead log (journal mode "
@@ -229,6 +239,27 @@ class Database:
             connection=connection, cursor=connection.cursor(), layout="current", file=file
         )
 
+    def _log_ahead(self, connection: Connection) -> str:
+        """Ask for a write-ahead log; the mode that SQLite gives.
+
+        For a file that has none yet SQLite does not wait, lest two who come at once wait for each
+        other.
+        """
+
+        def ask() -> str:
+            mode: str = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            return mode
+
+        def ask_once() -> str | None:
+            try:
+                return ask()
+            except sqlite3.OperationalError as error:
+                if "database is locked" not in str(error):
+                    raise
+                return None
+
+        return patiently(ask_once, self._clock) or ask()
+
     def _create(self) -> None:
         """Make an empty file, private from its first byte: SQLite gives its mode to the others."""
         directory = os.path.dirname(self._path)
@@ -253,6 +284,7 @@ class Database:
             wal = _size(self._path + "-wal")
             live = wal > 0 or (wal == 0 and _size(self._path + "-shm") >= 0)
             frozen = None if live or not self._in_wal_mode() else found
+            lasting = not frozen or self._system.now_ns() - max(found[3:]) > _COARSEST_TICK
             # What a process left in the middle of a transaction has to be undone by the next one.
             undo = not live and not frozen and _size(self._path + "-journal") > 0
         connection = self._connect(
@@ -260,7 +292,7 @@ class Database:
         )
         try:
             connection.execute("PRAGMA query_only = ON")
-            layout = _migrations.layout(connection, self._shown)
+            layout = self._layout(connection)
         except BaseException:
             connection.close()
             raise
@@ -271,6 +303,7 @@ class Database:
             layout=layout,
             file=(found[0], found[1]),
             frozen=frozen,
+            lasting=lasting,
         )
         return self._reader
 
@@ -309,13 +342,24 @@ class Database:
     def _connect(self, mode: str) -> Connection:
         if os.path.lexists(self._path) and not is_regular(os.lstat(self._path)):
             raise self._irregular()
-        return sqlite3.connect(
+        connection = sqlite3.connect(
             f"{Path(self._path).as_uri()}?{mode}",
             uri=True,
             timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
         )
+        # One text that is no UTF-8 must not keep anybody from the other runs.
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        return connection
+
+    def _layout(self, connection: Connection) -> Layout:
+        """What the database is, seen at one moment: someone may be making its tables."""
+        connection.execute("BEGIN")
+        try:
+            return _migrations.layout(connection, self._shown)
+        finally:
+            connection.execute("ROLLBACK")
 
     def _irregular(self) -> DamagedLogError:
         return DamagedLogError(

@@ -16,8 +16,13 @@ from replayt_store._sqlite_rows import CHUNK, PAGE, Found
 if TYPE_CHECKING:
     from sqlite3 import Cursor
 
-# Before any seq that SQLite can hold, so that a row at 0 or below shows as damage.
-_START = -(2**63)
+# As bytes: what is no UTF-8 must not stop the reading of the rows before it.
+_ROWS = (
+    "SELECT seq, CAST(type AS BLOB), CAST(ts AS BLOB), CAST(payload_json AS BLOB) FROM events"
+    " WHERE run_id = ?"
+)
+_FIRST_ROWS = _ROWS + " ORDER BY seq"
+_NEXT_ROWS = _ROWS + " AND seq > ? ORDER BY seq"
 
 
 def find(cursor: Cursor, run_id: str) -> Found | None:
@@ -30,16 +35,14 @@ def lines(
     cursor: Cursor, run_id: str, found: Found, position: int | None
 ) -> list[tuple[int, bytes | None]]:
     """The next lines behind `position`, each with its seq; None for what makes no line."""
-    # As bytes: what is no UTF-8 must not stop the reading of the rows before it.
-    cursor.execute(
-        "SELECT seq, CAST(type AS BLOB), CAST(ts AS BLOB), CAST(payload_json AS BLOB) FROM events"
-        " WHERE run_id = ? AND seq > ? ORDER BY seq",
-        (run_id, _START if position is None else position),
-    )
+    if position is None:  # with no bound, so that a row without a seq shows as damage
+        cursor.execute(_FIRST_ROWS, (run_id,))
+    else:
+        cursor.execute(_NEXT_ROWS, (run_id, position))
     taken: list[tuple[int, bytes | None]] = []
     size = 0
     for seq, kind, ts, payload in cursor:
-        if type(seq) is not int:  # text and blobs sort behind all numbers
+        if type(seq) is not int:  # NULL sorts before all numbers, text and blobs behind them
             taken.append(((taken[-1][0] if taken else position or 0) + 1, None))
             break
         line = _line(run_id, seq, kind, ts, payload)
@@ -50,24 +53,25 @@ def lines(
     return taken
 
 
-def entries(cursor: Cursor, position: str | None) -> tuple[list[RunEntry], str | None]:
+def entries(cursor: Cursor, position: bytes | None) -> tuple[list[RunEntry], bytes | None]:
     """The next runs behind `position`, and the position behind them; None at the end."""
-    # In a query with one max(), SQLite takes the other columns from the row of the maximum.
+    # In a query with one max(), SQLite takes the other columns from the row of the maximum. All
+    # text sorts before the smallest blob; as bytes an id that is no UTF-8 is a position too.
     rows = cursor.execute(
-        "SELECT run_id, max(seq), ts FROM events WHERE run_id > ? GROUP BY run_id"
-        " ORDER BY run_id LIMIT ?",
-        (position or "", PAGE),
+        "SELECT run_id, max(seq), ts, CAST(run_id AS BLOB) FROM events"
+        " WHERE run_id > CAST(? AS TEXT) AND run_id < x'' GROUP BY run_id ORDER BY run_id LIMIT ?",
+        (position or b"", PAGE),
     ).fetchall()
     found = [
         RunEntry(
-            run_id=str(run_id),
+            run_id=run_id,
             last_seq=last_seq if type(last_seq) is int else 0,
             last_ts=ts if isinstance(ts, str) else None,
             size=None,
         )
-        for run_id, last_seq, ts in rows
+        for run_id, last_seq, ts, _ in rows
     ]
-    return found, cast("str", rows[-1][0]) if rows else None
+    return found, cast("bytes", rows[-1][3]) if rows else None
 
 
 def _line(run_id: str, seq: int, kind: object, ts: object, payload: object) -> bytes | None:

@@ -33,11 +33,9 @@ class Found:
 
 def find(cursor: Cursor, run_id: str) -> Found | None:
     """The run, if there is one."""
-    row = cursor.execute("SELECT number FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-    if row is None:
-        return None
-    last_seq, _ = _end(cursor, row[0])
-    return Found(number=row[0], last_seq=last_seq) if last_seq else None
+    number = _number(cursor, run_id)
+    last_seq, _ = _end(cursor, number)
+    return Found(number=number, last_seq=last_seq) if last_seq else None
 
 
 def lines(
@@ -76,20 +74,9 @@ def entries(cursor: Cursor, position: int | None) -> tuple[list[RunEntry], int |
     return found, rows[-1][0] if rows else None
 
 
-def append(
-    cursor: Cursor, run_id: str, events: Sequence[Event], *, after: int, number: int | None
-) -> int:
-    """Add the batch if the run's last seq is `after`, else raise `ConflictError`.
-
-    Gives the number of the run; told the next time, it saves looking for it.
-    """
-    if not after:
-        number = _begin(cursor, run_id)
-    elif number is None:
-        found = find(cursor, run_id)
-        if found is None:
-            raise conflict(run_id, 0, after)
-        number = found.number
+def append(cursor: Cursor, run_id: str, events: Sequence[Event], *, after: int) -> None:
+    """Add the batch if the run's last seq is `after`, else raise `ConflictError`."""
+    number = _number(cursor, run_id) if after else _begin(cursor, run_id)
     last_seq, size = _end(cursor, number)
     if last_seq != after:
         raise conflict(run_id, last_seq, after)
@@ -99,7 +86,6 @@ def append(
         size += len(event.line)
         rows.append((base + event.seq, event.line, event.ts, size))
     cursor.executemany("INSERT INTO lines (id, line, ts, bytes) VALUES (?, ?, ?, ?)", rows)
-    return number
 
 
 def delete(cursor: Cursor, found: Found) -> int:
@@ -116,6 +102,12 @@ def conflict(
 ) -> ConflictError:
     """`after` is not where the run ends."""
     return ConflictError(f"run {run_id} is at seq {last_seq}, not {after}: nothing was {done}")
+
+
+def _number(cursor: Cursor, run_id: str) -> int:
+    """The number of the run; 0, which no row has, when there is none."""
+    row = cursor.execute("SELECT number FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+    return row[0] if row else 0
 
 
 def _end(cursor: Cursor, number: int) -> tuple[int, int]:

@@ -27,7 +27,7 @@ from replayt_store._answers import (
     QueryTimeoutError,
     Table,
 )
-from replayt_store._bulk import insert
+from replayt_store._bulk import Piece, insert_all
 from replayt_store._deadline import Deadline
 from replayt_store._json_values import json_value
 from replayt_store._problems import cause
@@ -125,9 +125,15 @@ class Analytics:
         """
         with _database("1GB") as connection, _mapped(None):
             columns = needed(self._prices)
-            for table, pieces in self._index.columns(self._selection, columns).items():
-                for arrays in pieces:
-                    insert(connection, table, columns[table], arrays)
+            loaded = self._index.columns(self._selection, columns)
+            insert_all(
+                connection,
+                (
+                    Piece(table, columns[table], arrays)
+                    for table, pieces in loaded.items()
+                    for arrays in pieces
+                ),
+            )
             return measure(
                 lambda name, **values: _ask(connection, name, values),
                 runs_in_store=self._index.count(),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -238,10 +238,14 @@ class RunIndex:
         sql = f"SELECT count(*) FROM runs WHERE {where}"  # noqa: S608
         return self._told(lambda db: int(db.execute(sql, values).fetchone()[0]))
 
-    def run_ids(self) -> list[str]:
-        """The ids of all runs, in no particular order."""
-        found = self._told(lambda db: db.execute("SELECT run_id FROM runs").fetchall())
-        return [run_id for (run_id,) in found]
+    def endings(self, ends: Collection[str]) -> dict[str, int]:
+        """How many run ids end in each of these texts, which are of one length; 0 is left out."""
+        size = max(map(len, ends), default=0)
+        sql = (
+            f"SELECT substr(run_id, -{size}), count(*) FROM runs "  # noqa: S608
+            f"WHERE substr(run_id, -{size}) IN ({', '.join('?' * len(ends))}) GROUP BY 1"
+        )
+        return dict(self._told(lambda db: db.execute(sql, tuple(ends)).fetchall()))
 
     def get(self, run_id: str) -> IndexedRun | None:
         """That run, or None."""

@@ -46,10 +46,9 @@ _REMEMBERED = 1024
 
 @dataclass
 class _Hold:
-    """A run that this store has locked, its number, and why it is not written any more."""
+    """A run that this store has locked, and why it is not written any more."""
 
     lock: RunLock
-    number: int | None = None
     dead: str = ""
 
 
@@ -86,7 +85,9 @@ class SQLiteStore:
         self._system = system or System()
         # A later chdir must not move the runs.
         self._path = os.path.abspath(file)
-        self._database = Database(self._path, str(self.file), system=self._system)
+        self._database = Database(
+            self._path, str(self.file), clock=self._clock, system=self._system
+        )
         self._reader = LogReader(self._database, str(self.file))
         self._mutex = threading.Lock()
         self._held: dict[str, _Hold] = {}
@@ -218,10 +219,8 @@ class SQLiteStore:
             for _event in self._read(run_id, 0):
                 pass
         try:
-            hold.number = self._database.write(
-                lambda cursor: _sqlite_rows.append(
-                    cursor, run_id, events, after=after, number=hold.number
-                )
+            self._database.write(
+                lambda cursor: _sqlite_rows.append(cursor, run_id, events, after=after)
             )
         except (ConflictError, DamagedLogError, InvalidRunIdError):
             raise

@@ -3,9 +3,11 @@
 from replayt_core.testing import (
     CountingIds,
     FrozenClock,
+    LLMClientContract,
     MockLLMClient,
     StoreContract,
     assert_events,
+    check_llm_client,
     check_store,
     run_with_mock,
 )
@@ -13,9 +15,11 @@ from replayt_core.testing import (
 __all__ = [
     "CountingIds",
     "FrozenClock",
+    "LLMClientContract",
     "MockLLMClient",
     "StoreContract",
     "assert_events",
+    "check_llm_client",
     "check_store",
     "run_with_mock",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from replayt_cli.options import Debug, LogDir, Output, OutputAs, StoreURL
+from replayt_cli.options import Debug, LogDir, Output, OutputAs, SQLiteMirror, StoreURL
 
 
 def doctor(
     log_dir: LogDir = None,
     store_url: StoreURL = None,
+    sqlite: SQLiteMirror = None,
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
@@ -22,7 +23,7 @@ def doctor(
     from replayt_cli.render.text import echo, one_line, paint, width, wrap
     from replayt_cli.stores import choose_store
 
-    findings = diagnose(choose_store(log_dir, store_url))
+    findings = diagnose(choose_store(log_dir, store_url, mirror=sqlite))
     healthy = all(finding.level != "error" for finding in findings)
     if output is Output.json:
         document: dict[str, object] = {finding.name: finding.value for finding in findings}

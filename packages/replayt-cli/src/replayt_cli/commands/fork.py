@@ -8,6 +8,8 @@ import typer
 
 from replayt_cli.options import (
     DEFAULT_MAX_STEPS,
+    BudgetCalls,
+    BudgetTokens,
     Debug,
     DryRun,
     LogDir,
@@ -18,6 +20,7 @@ from replayt_cli.options import (
     Output,
     OutputAs,
     RunId,
+    SQLiteMirror,
     StoreURL,
     Tags,
     Target,
@@ -62,9 +65,12 @@ def fork(
     log_mode: LogModeName = None,
     max_steps: MaxSteps = DEFAULT_MAX_STEPS,
     timeout: Timeout = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     dry_run: DryRun = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
+    sqlite: SQLiteMirror = None,
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
@@ -78,10 +84,10 @@ def fork(
     from replayt_cli.inputs import check_timeout, read_changes, read_log_mode, read_tags
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
-    from replayt_core import DefinitionError, LogMode, RunResult, check_run_id
+    from replayt_core import Budget, DefinitionError, LogMode, RunResult, check_run_id
     from replayt_core.ports import UUIDv7Source
 
-    choice = choose_store(log_dir, store_url)
+    choice = choose_store(log_dir, store_url, mirror=sqlite)
     check_timeout(timeout)
     given_changes, given_tags = read_changes(changes), read_tags(tags)
     mode = read_log_mode(log_mode)
@@ -101,6 +107,7 @@ def fork(
         dry_run=dry_run,
         parent=parent,
         timeout=timeout,
+        budget=Budget(tokens=budget_tokens, llm_calls=budget_calls),
     )
     runner = execution.runner(
         workflow, log_mode=mode or _mode_of(store, parent) or LogMode.redacted, max_steps=max_steps

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replayt_cli.options import Debug, LogDir, Output, OutputAs, RunId, StoreURL
+from replayt_cli.options import Debug, LogDir, Output, OutputAs, RunId, SQLiteSource, StoreURL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,29 +37,33 @@ def pin(
     ] = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
+    sqlite: SQLiteSource = None,
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
     """Copy a run into a directory, for `replay_run` in pytest to verify.
 
     The copy is the same byte for byte, so its head hash is that of the run. With --redact it
-    keeps what the log mode structured_only keeps, and names the head hash of the original.
+    keeps what the log mode structured_only keeps, and names the head hash of the original. A batch
+    that was cut short at the end is left out.
     """
     from replayt_cli.errors import UsageError
     from replayt_cli.exit_codes import DONE
+    from replayt_cli.recorded import torn_bytes
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.text import echo, escape
+    from replayt_cli.render.text import echo, escape, warn
     from replayt_cli.stores import choose_store, find_run
     from replayt_core.chain import line_hash
     from replayt_core.pin import redacted_copy
     from replayt_store import JSONLStore
 
-    choice = choose_store(log_dir, store_url)
+    choice = choose_store(log_dir, store_url, source=sqlite)
     if not out.strip():
         raise UsageError("--out is empty: give a directory, such as tests/runs")
     store = choice.open()
     found = find_run(store, run_id)
     events = _whole(store, found)
+    torn = torn_bytes(store, found, sum(len(event.line) + 1 for event in events))
     if redact:
         events = redacted_copy(events)
     target = JSONLStore(out)
@@ -72,7 +76,10 @@ def pin(
         "events": len(events),
         "redacted": redact,
         "pinned_from": origin.get("head") if isinstance(origin, dict) else None,
+        "torn_bytes": torn,
     }
+    if torn:
+        warn(f"{torn} bytes of a batch that was cut short are left out of the copy")
     if output is Output.json:
         print_json(document)
         return DONE

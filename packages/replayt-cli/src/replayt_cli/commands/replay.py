@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import Debug, LogDir, RunId, StoreURL
+from replayt_cli.options import Debug, LogDir, OutFile, RunId, SQLiteSource, StoreURL
 
 
 class Format(str, Enum):
@@ -15,22 +15,30 @@ class Format(str, Enum):
 
     text = "text"
     json = "json"
+    html = "html"
 
 
 def replay(
     run_id: RunId,
     shown_as: Annotated[
         Format,
-        typer.Option("--format", "-f", metavar="text|json", help="How the timeline is shown."),
+        typer.Option("--format", "-f", metavar="text|json|html", help="How the timeline is shown."),
     ] = Format.text,
+    out: OutFile = None,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
+    sqlite: SQLiteSource = None,
     debug: Debug = False,
 ) -> int:
-    """Show what happened in a run, in order. No network, no handler: only the log is read."""
+    """Show what happened in a run, in order. No network, no handler: only the log is read.
+
+    `--format html` makes the same page as `replayt report`.
+    """
     from dataclasses import asdict
 
     from replayt_cli import exit_codes
+    from replayt_cli.errors import UsageError
+    from replayt_cli.pages import show_page
     from replayt_cli.recorded import read_run
     from replayt_cli.render.history import print_timeline
     from replayt_cli.render.json import print_json
@@ -38,9 +46,13 @@ def replay(
     from replayt_cli.stores import choose_store, find_run
     from replayt_core.timeline import timeline
 
-    store = choose_store(log_dir, store_url).open()
+    if out is not None and shown_as is not Format.html:
+        raise UsageError("--out writes a page: give --format html with it")
+    store = choose_store(log_dir, store_url, source=sqlite).open()
     run_id = find_run(store, run_id)
     recorded = read_run(store, run_id)
+    if shown_as is Format.html:
+        return show_page(recorded, out)
     if shown_as is Format.json:
         entries = [asdict(entry) for entry in timeline(run_id, recorded.events)]
         print_json({"run_id": run_id, "status": recorded.status, "timeline": entries})

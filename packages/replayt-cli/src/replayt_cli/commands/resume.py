@@ -8,6 +8,8 @@ import typer
 
 from replayt_cli.options import (
     DEFAULT_MAX_STEPS,
+    BudgetCalls,
+    BudgetTokens,
     Debug,
     DryRun,
     LogDir,
@@ -16,7 +18,9 @@ from replayt_cli.options import (
     Output,
     OutputAs,
     RunId,
+    SQLiteMirror,
     StoreURL,
+    Supplied,
     Target,
     Timeout,
 )
@@ -106,11 +110,15 @@ def resume(
             show_default=False,
         ),
     ] = False,
+    supplied: Supplied = None,
     max_steps: MaxSteps = DEFAULT_MAX_STEPS,
     timeout: Timeout = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     dry_run: DryRun = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
+    sqlite: SQLiteMirror = None,
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
@@ -121,13 +129,14 @@ def resume(
     """
     from replayt_cli.errors import UsageError
     from replayt_cli.execution import Execution
-    from replayt_cli.inputs import check_timeout, parse_json
+    from replayt_cli.inputs import check_timeout, parse_json, read_changes
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
-    from replayt_core import fold, resolve
+    from replayt_core import Budget, fold, resolve
 
-    choice = choose_store(log_dir, store_url)
+    choice = choose_store(log_dir, store_url, mirror=sqlite)
     check_timeout(timeout)
+    handed_in = read_changes(supplied)
     if approval is None and (reject or by is not None or reason is not None):
         raise UsageError("--reject, --by and --reason need --approval ID: which one is answered?")
     results: dict[int, Any] = {}
@@ -144,7 +153,13 @@ def resume(
     state = fold(run_id, store.read(run_id))
     _check_calls(state, calls)
     execution = Execution(
-        target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run, timeout=timeout
+        target=target,
+        run_id=run_id,
+        store=store,
+        choice=choice,
+        dry_run=dry_run,
+        timeout=timeout,
+        budget=Budget(tokens=budget_tokens, llm_calls=budget_calls),
     )
     runner = execution.runner(workflow, max_steps=max_steps)
     if approval is not None:
@@ -155,6 +170,7 @@ def resume(
             approved=not reject,
             allow_changed=allow_changed,
             restart_state=restart_state,
+            supplied=handed_in,
         )
         resolve(store, run_id, approval, approved=not reject, by=by, reason=reason)
     return execution.finish(
@@ -167,6 +183,7 @@ def resume(
             retry_failed=retry_failed,
             restart_state=restart_state,
             take_over=take_over,
+            supplied=handed_in,
         ),
         output,
     )

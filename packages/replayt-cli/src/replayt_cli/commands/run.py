@@ -8,6 +8,8 @@ import typer
 
 from replayt_cli.options import (
     DEFAULT_MAX_STEPS,
+    BudgetCalls,
+    BudgetTokens,
     Debug,
     DryRun,
     LogDir,
@@ -17,6 +19,7 @@ from replayt_cli.options import (
     OptionalTexts,
     Output,
     OutputAs,
+    SQLiteMirror,
     StoreURL,
     Tags,
     Target,
@@ -61,9 +64,12 @@ def run(
     log_mode: LogModeName = None,
     max_steps: MaxSteps = DEFAULT_MAX_STEPS,
     timeout: Timeout = None,
+    budget_tokens: BudgetTokens = None,
+    budget_calls: BudgetCalls = None,
     dry_run: DryRun = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
+    sqlite: SQLiteMirror = None,
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
@@ -72,10 +78,10 @@ def run(
     from replayt_cli.inputs import check_timeout, read_inputs, read_log_mode, read_tags
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
-    from replayt_core import LogMode, check_run_id
+    from replayt_core import Budget, LogMode, check_run_id
     from replayt_core.ports.system import UUIDv7Source
 
-    choice = choose_store(log_dir, store_url)
+    choice = choose_store(log_dir, store_url, mirror=sqlite)
     check_timeout(timeout)
     given_inputs, given_tags = read_inputs(inputs_json, inputs), read_tags(tags)
     mode = read_log_mode(log_mode)
@@ -91,7 +97,13 @@ def run(
         # Made here, so that an interrupted run can be named.
         run_id = UUIDv7Source().new_run_id()
     execution = Execution(
-        target=target, run_id=run_id, store=store, choice=choice, dry_run=dry_run, timeout=timeout
+        target=target,
+        run_id=run_id,
+        store=store,
+        choice=choice,
+        dry_run=dry_run,
+        timeout=timeout,
+        budget=Budget(tokens=budget_tokens, llm_calls=budget_calls),
     )
     runner = execution.runner(workflow, log_mode=mode or LogMode.redacted, max_steps=max_steps)
     if resume:

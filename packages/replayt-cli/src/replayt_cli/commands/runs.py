@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import Debug, LogDir, OptionalText, Output, OutputAs, StoreURL, Tags
+from replayt_cli.options import (
+    Debug,
+    LogDir,
+    OptionalText,
+    Output,
+    OutputAs,
+    SQLiteSource,
+    StoreURL,
+    Tags,
+)
 
 _STATUSES = ("completed", "failed", "paused", "interrupted", "running", "damaged")
 
@@ -24,6 +33,7 @@ def runs(
     ] = 20,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
+    sqlite: SQLiteSource = None,
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
@@ -31,41 +41,24 @@ def runs(
     from replayt_cli import exit_codes
     from replayt_cli.errors import UsageError
     from replayt_cli.inputs import read_tags
-    from replayt_cli.recorded import RunRow, completed_row, newest_first, summary_document
+    from replayt_cli.listing import list_runs
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.listing import print_listing
+    from replayt_cli.render.listing import listing_document, print_listing
     from replayt_cli.render.text import warn
     from replayt_cli.stores import choose_store
 
-    choice = choose_store(log_dir, store_url)
+    choice = choose_store(log_dir, store_url, source=sqlite)
     wanted = read_tags(tags)
     if not 1 <= limit <= 200:
         raise UsageError(f"--limit is {limit}; use 1 to 200")
     if status is not None and status not in _STATUSES:
         raise UsageError(f"--status {status!r:.40} is none of {', '.join(_STATUSES)}")
-    store = choice.open()
-    everything = newest_first(store)
-    rows: list[RunRow] = []
-    rest: list[RunRow] = []
-    for index, row in enumerate(everything):
-        if len(rows) == limit:
-            rest = everything[index:]
-            break
-        if wanted and not wanted.items() <= row.summary.tags.items():
-            continue
-        whole = completed_row(store, row)
-        if status in (None, whole.status):
-            rows.append(whole)
-    for row in rows:
+    found = list_runs(choice.open(), tags=wanted, status=status, limit=limit)
+    for row in found.rows:
         if row.problem is not None:
             warn(row.problem)
     if output is Output.json:
-        documents = [
-            {**summary_document(row.run_id, row.summary, row.status), "problem": row.problem}
-            for row in rows
-        ]
-        damaged = sum(row.problem is not None for row in rest)
-        print_json({"runs": documents, "not_looked_at": len(rest), "of_them_damaged": damaged})
+        print_json(listing_document(found))
     else:
-        print_listing(rows, [row.run_id for row in everything], rest)
+        print_listing(found)
     return exit_codes.DONE

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import Debug, LogDir, OptionalText, Output, OutputAs, RunId, StoreURL
+from replayt_cli.options import (
+    Debug,
+    LogDir,
+    OptionalText,
+    Output,
+    OutputAs,
+    RunId,
+    SQLiteSource,
+    StoreURL,
+)
 
 
 def why(
@@ -19,6 +28,7 @@ def why(
     ] = None,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
+    sqlite: SQLiteSource = None,
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
@@ -38,7 +48,7 @@ def why(
     from replayt_cli.stores import choose_store, find_run
     from replayt_core.why import why as explain
 
-    store = choose_store(log_dir, store_url).open()
+    store = choose_store(log_dir, store_url, source=sqlite).open()
     run_id = find_run(store, run_id)
     recorded = read_run(store, run_id)
     everything = explain(recorded.events)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from replayt_cli.recorded import RecordedRun
+from collections.abc import Iterable, Iterator
+
+from replayt_cli.recorded import RecordedRun, ScannedRun
 from replayt_cli.render.json import inline
 from replayt_cli.render.outcome import error_text
-from replayt_cli.render.text import count_of, cut, echo, escape, one_line, paint, width, wrap
-from replayt_core import RunSummary
+from replayt_cli.render.text import (
+    count_of,
+    cut,
+    echo,
+    escape,
+    one_line,
+    paint,
+    short_time,
+    width,
+    wrap,
+)
+from replayt_core import Event, RunSummary
 from replayt_core.timeline import timeline
 
 _DETAIL_CHARS = 2_000
 
 
-def print_inspection(run: RecordedRun) -> None:
-    """A summary line, the counts, what the run waits for, then one line an event."""
+def print_inspection(run: ScannedRun, events: Iterable[Event]) -> None:
+    """A summary line, the counts, what the run waits for, then one line an event as it is read."""
     summary, columns = run.state.summary, width()
     echo(headline(run))
     for line in wrap(_counts(summary), columns, indent=""):
@@ -22,6 +34,8 @@ def print_inspection(run: RecordedRun) -> None:
     if summary.tags:
         tags = ", ".join(f"{key}={value}" for key, value in sorted(summary.tags.items()))
         echo(f"tags {one_line(tags)}")
+    for line in _origins(run):
+        echo(line)
     if summary.error is not None:
         echo(f"error {error_text(summary.error)}")
     for approval in run.state.open_approvals():
@@ -29,13 +43,13 @@ def print_inspection(run: RecordedRun) -> None:
         echo(f"waits for approval {escape(approval.approval_id)}" + (f": {words}" if words else ""))
     for seq, problem in run.state.problems:
         echo(f"event {seq} does not fit: {one_line(problem)}")
+    if run.torn_bytes:
+        echo(f"torn tail: {count_of(run.torn_bytes, 'byte')} of a batch that was cut short follow")
     if not run.events:
         return
     echo()
-    entries = list(timeline(run.state.run_id, run.events))
-    size = len(str(entries[-1].seq))
-    kinds = max(len(escape(entry.kind)) for entry in entries)
-    for entry in entries:
+    size, kinds = len(str(run.state.last_seq)), run.kind_width
+    for entry in timeline(run.state.run_id, events):
         start = f"{entry.seq:>{size}}  {_offset(entry.offset_seconds)}  "
         echo(cut(f"{start}{escape(entry.kind):<{kinds}}  {one_line(entry.title)}", columns))
 
@@ -58,15 +72,17 @@ def print_timeline(run: RecordedRun) -> None:
                 echo(line)
 
 
-def short_time(ts: str | None) -> str:
-    """A time of day to the second, without what every line of a listing repeats."""
-    if ts is None:
-        return "-"
-    whole = ts.partition(".")[0].removesuffix("Z")
-    return escape(f"{whole.replace('T', ' ')}Z")
+def _origins(run: ScannedRun) -> Iterator[str]:
+    """What the run is a fork or a redacted copy of."""
+    if run.forked_from is not None:
+        parent = run.forked_from
+        yield f"forked from {one_line(str(parent.get('run_id')))} seq {parent.get('seq')}"
+    if run.pinned_from is not None:
+        head = one_line(str(run.pinned_from.get("head")))
+        yield f"redacted copy of the run with the head {head}"
 
 
-def headline(run: RecordedRun) -> str:
+def headline(run: RecordedRun | ScannedRun) -> str:
     """The run, its workflow and how it stands."""
     summary = run.state.summary
     name = "(no workflow is recorded)"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from replayt_cli.render.text import echo
+
+_ITEM = " " * 4
 
 
 def dump(document: Any) -> str:
@@ -20,6 +23,19 @@ def dump(document: Any) -> str:
 def print_json(document: Any) -> None:
     """Print the document."""
     echo(dump(document))
+
+
+def print_with_items(document: dict[str, Any], name: str, items: Iterable[Any]) -> None:
+    """Print the document with one more member, a list, each of whose items is held only once.
+
+    The text is that of `print_json`.
+    """
+    head = dump({**document, name: []}).removesuffix("[]\n}")
+    waiting = None
+    for item in items:
+        echo(f"{head}[" if waiting is None else f"{waiting},")
+        waiting = _ITEM + dump(item).replace("\n", f"\n{_ITEM}")
+    echo(f"{head}[]\n}}" if waiting is None else f"{waiting}\n  ]\n}}")
 
 
 def inline(value: Any) -> str:

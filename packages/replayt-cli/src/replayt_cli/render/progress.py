@@ -14,19 +14,33 @@ _STEPS = 200
 
 
 class Progress:
-    """Counts steps; on a terminal a line says how far it is, and goes when it is done."""
+    """How far something is; on a terminal a line says it, and goes when it is done."""
 
-    def __init__(self, label: str, total: int) -> None:
+    def __init__(self, label: str, total: int = 0) -> None:
         self._label = label
         self._total = total
-        self._done = 0
-        self._every = max(total // _STEPS, 1)
-        self._shown = is_terminal(sys.stderr) and total > 1
+        self.done = 0
+        self._drawn = 0
+        self._shown = is_terminal(sys.stderr)
+
+    @classmethod
+    @contextmanager
+    def of(cls, label: str) -> Iterator[Progress]:
+        """A bar that is taken away at the end, whatever the end is."""
+        progress = cls(label)
+        try:
+            yield progress
+        finally:
+            progress.clear()
 
     def step(self) -> None:
         """One more is done."""
-        self._done += 1
-        if self._shown and self._done % self._every == 0:
+        self.show(self.done + 1, self._total)
+
+    def show(self, done: int, total: int) -> None:
+        """So many are done, of so many."""
+        self.done, self._total = done, total
+        if self._shown and total > 1 and done - self._drawn >= max(total // _STEPS, 1):
             self._draw()
 
     @contextmanager
@@ -34,18 +48,19 @@ class Progress:
         """Room for a line of output where the bar stands."""
         self.clear()
         yield
-        if self._shown:
+        if self._drawn:
             self._draw()
 
     def clear(self) -> None:
         """Take the bar away."""
-        if self._shown:
+        if self._drawn:
             self._write("\r\x1b[K")
 
     def _draw(self) -> None:
-        filled = _BAR * self._done // self._total
+        self._drawn = self.done
+        filled = _BAR * self.done // max(self._total, self.done, 1)
         bar = "#" * filled + "." * (_BAR - filled)
-        line = f"{self._label} [{bar}] {self._done}/{self._total}"
+        line = f"{self._label} [{bar}] {self.done}/{self._total}"
         columns = max(shutil.get_terminal_size((80, 24)).columns - 1, 1)
         self._write(f"\r{line[:columns]}")
 

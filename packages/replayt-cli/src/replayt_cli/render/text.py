@@ -137,6 +137,24 @@ def count_of(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def short_time(ts: str | None) -> str:
+    """A time of day to the second, without what every line of a listing repeats."""
+    if ts is None:
+        return "-"
+    whole = ts.partition(".")[0].removesuffix("Z")
+    return escape(f"{whole.replace('T', ' ')}Z")
+
+
+def bytes_of(number: int) -> str:
+    """A size in the unit that people read it in; exact below a thousand."""
+    size, unit = float(number), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 1_000:
+            break
+        size, unit = size / 1_000, larger
+    return count_of(number, "byte") if unit == "bytes" else f"{size:.1f} {unit}"
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows in columns as wide as their widest cell, two spaces apart; the last is left open."""
     if not rows:

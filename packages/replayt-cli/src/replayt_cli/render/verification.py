@@ -21,7 +21,7 @@ def print_report(run: CheckedRun) -> None:
     echo(f"run {run.run_id}{shown}  {paint(run.finding, run.finding)}")
     found = run.verification
     if found is None:
-        _field("damage", run.problem or "")
+        _field("timed out" if run.timed_out else "damage", run.problem or "")
         return
     _field("checked", _checked(found))
     _field("head", found.head)

@@ -1,0 +1,85 @@
+"""The result of a query: a table for people, JSON, JSON lines or CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+
+from replayt_cli.render.json import dump, inline
+from replayt_cli.render.text import (
+    count_of,
+    cut,
+    echo,
+    escape,
+    is_terminal,
+    one_line,
+    paint,
+    warn,
+    width,
+)
+from replayt_store.analytics import Table, json_value
+
+_NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "HUGEINT")
+_NARROWEST = 8
+_GAP = 2
+
+
+def print_result(table: Table, form: str) -> None:
+    """Print the rows in that form; that a limit left rows out is said on stderr."""
+    if form == "json":
+        echo(dump(table.records()))
+    elif form == "jsonl":
+        for record in table.records():
+            echo(json.dumps(record))
+    elif form == "csv":
+        _print_csv(table)
+    else:
+        _print_table(table)
+    if table.truncated:
+        warn(f"only the first {count_of(len(table.rows), 'row')}: --limit N shows more")
+
+
+def _print_table(table: Table) -> None:
+    """Columns side by side, cut where the terminal ends: the widest ones first."""
+    cells = [[one_line(name) for name in table.columns]]
+    cells += [[_cell(value) for value in row] for row in table.rows]
+    sizes = _fit([max(map(len, column)) for column in zip(*cells, strict=True)], width())
+    rights = [any(kind in name.upper() for kind in _NUMBERS) for name in table.types]
+    for number, row in enumerate(cells):
+        parts = [
+            cut(text, size).rjust(size) if right else cut(text, size).ljust(size)
+            for text, size, right in zip(row, sizes, rights, strict=True)
+        ]
+        line = (" " * _GAP).join(parts).rstrip()
+        echo(line if number else paint(line, "dim"))
+    echo(f"({count_of(len(table.rows), 'row')})")
+
+
+def _fit(sizes: list[int], columns: int | None) -> list[int]:
+    """The widths of the columns, the widest cut down until all fit."""
+    if columns is None:
+        return sizes
+    room = columns - _GAP * (len(sizes) - 1)
+    while sum(sizes) > room and max(sizes) > _NARROWEST:
+        widest = max(sizes)
+        # Down to the next widest, so that columns of the same width stay the same.
+        least = max([size for size in sizes if size < widest] + [_NARROWEST])
+        count = sizes.count(widest)
+        new = max(widest - -(-(sum(sizes) - room) // count), least)
+        sizes = [new if size == widest else size for size in sizes]
+    return sizes
+
+
+def _print_csv(table: Table) -> None:
+    shown = escape if is_terminal(sys.stdout) else str
+    for row in [table.columns, *table.rows]:
+        line = io.StringIO()
+        values = (None if value is None else inline(json_value(value)) for value in row)
+        csv.writer(line, lineterminator="").writerow(values)
+        echo(shown(line.getvalue()))
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else one_line(inline(json_value(value)))
