@@ -285,6 +285,8 @@ def test_async_runs_have_the_same_budget() -> None:
     )
     result = asyncio.run(runner.run(run_id=RUN))
     assert spent(result)["llm_calls"] == 3
+    assert result.error is not None
+    assert "test_budget.py:" in result.error["location"]
     assert client.calls <= 3
     assert len(payloads(store, "llm_response")) == 3
     assert verify(one_step(handler), log(store)).ok
@@ -298,10 +300,15 @@ def test_async_tasks_that_swallow_it_fail_all_the_same() -> None:
         got = await asyncio.gather(*calls, return_exceptions=True)
         assert sum(isinstance(item, BudgetExceededError) for item in got) >= 1
 
+    store = MemoryStore()
     runner = AsyncRunner(
-        one_step(handler), MemoryStore(), llm_client=Counting(), budget=Budget(llm_calls=2)
+        one_step(handler), store, llm_client=Counting(), budget=Budget(llm_calls=2)
     )
-    assert spent(asyncio.run(runner.run(run_id=RUN)))["llm_calls"] == 2
+    result = asyncio.run(runner.run(run_id=RUN))
+    # The two calls ended after the third was refused, and are paid for.
+    assert spent(result) == account(2, 20)
+    assert "20 tokens in 2 model calls so far" in str(result.error)
+    assert fold(RUN, log(store)).account.described() == account(2, 20)
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "10"])

@@ -111,7 +111,7 @@ def test_what_stands_before_damage_is_yielded_first() -> None:
     lines = lines_of(sealed([note(), note(2)]))
     events = read_lines(RUN, [*lines, b"rubbish"])
     assert [next(events).seq for _ in range(3)] == [1, 2, 3]
-    with pytest.raises(DamagedLogError, match="event 4 not JSON"):
+    with pytest.raises(DamagedLogError, match="event 4 is no event: not JSON"):
         next(events)
 
 

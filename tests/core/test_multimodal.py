@@ -191,6 +191,7 @@ def test_a_pinned_copy_keeps_what_structured_only_keeps_of_parts() -> None:
         "a bare text",
         None,
         {"type": "x" * 500, "text": 3},
+        {"type": "iVBORw0KGgoAAAANSUhEUgAAaGk"},
         {"type": "file", "file": {"file_data": "data:" + "a/b" * 300 + ";base64,aGk="}},
     ],
 )
@@ -203,3 +204,4 @@ def test_a_part_of_another_shape_is_measured_as_it_stands(part: Any) -> None:
     (info,) = request["messages"][0]["parts"]
     assert info["bytes"] > 0
     assert len(str(info)) < 250
+    assert "iVBOR" not in str(info)

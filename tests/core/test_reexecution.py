@@ -20,14 +20,18 @@ from replayt_core import (
     LLMError,
     LogMode,
     MemoryStore,
+    RetryPolicy,
     RunContext,
     Runner,
     Verification,
     Workflow,
+    resolve,
     tool,
     verify,
 )
 from replayt_core.aio import AsyncRunContext, AsyncRunner
+from replayt_core.chain import first_prev, line_hash, seal
+from replayt_core.events import Draft
 from replayt_core.ports.llm import ChatRequest
 from replayt_core.testing import FrozenClock, MockLLMClient
 from tests.core.gate import Gate, ask
@@ -539,3 +543,121 @@ def test_a_call_without_end_hides_no_other_call() -> None:
     found = verify(one_step(quitting(2)), log(store))
     assert found.difference is not None
     assert found.difference.seq == 3
+
+
+def test_what_a_handler_raises_now_is_shown_with_its_place() -> None:
+    def changing(problem: str | None) -> Handler:
+        def handler(ctx: RunContext) -> None:
+            if problem is not None:
+                raise LookupError(problem)
+
+        return handler
+
+    store = MemoryStore()
+    run_once(changing(None), store=store)
+    found = verify(one_step(changing("no such\nrow")), log(store)).difference
+    assert found is not None
+    assert found.details == ("raised now:  LookupError: no such row",)
+    assert found.location is not None
+    raised_at = changing("").__code__.co_firstlineno + 2  # type: ignore[attr-defined]
+    assert found.location.endswith(f"test_reexecution.py:{raised_at}")
+
+
+def test_another_error_than_the_recorded_one_is_shown_beside_it() -> None:
+    def raising(error: Exception) -> Handler:
+        def handler(ctx: RunContext) -> None:
+            raise error
+
+        return handler
+
+    store = MemoryStore()
+    run_once(raising(LookupError("then")), store=store)
+    found = verify(one_step(raising(KeyError("now"))), log(store)).difference
+    assert found is not None
+    assert found.details == ("raised then: LookupError: then", "raised now:  KeyError: 'now'")
+
+
+# Every field that is compared is found when it changes.
+
+
+def removing(ctx: RunContext, changed: bool) -> None:
+    if not changed:
+        ctx.data.pop("old", None)
+
+
+def failing_with(ctx: RunContext, changed: bool) -> None:
+    ctx.set("tries", 9 if changed else 1)
+    raise ValueError("again")
+
+
+def pausing_with(ctx: RunContext, changed: bool) -> None:
+    ctx.set("seen", 9 if changed else 1)
+    ctx.request_approval("go")
+
+
+def routing_on_reject(ctx: RunContext, changed: bool) -> None:
+    ctx.request_approval("go", on_reject="b" if changed else "a")
+
+
+def routing_on_approve(ctx: RunContext, changed: bool) -> None:
+    ctx.request_approval("go", on_approve="b" if changed else "a")
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (removing, "the removed keys"),
+        (failing_with, "the context key 'tries'"),
+        (pausing_with, "the context key 'seen'"),
+        (routing_on_reject, "approval_requested.on_reject"),
+        (routing_on_approve, "approval_requested.on_approve"),
+    ],
+)
+def test_each_part_of_a_boundary_counts(
+    body: Callable[[RunContext, bool], None], what: str
+) -> None:
+    def made(changed: bool) -> Workflow:
+        wf = Workflow("w")
+        wf.set_initial("a")
+        wf.step("a", to=["a", "b"], retries=RetryPolicy(2))(lambda ctx: body(ctx, changed))
+        wf.step("b", to=[])(lambda ctx: None)
+        return wf
+
+    store = MemoryStore()
+    Runner(made(False), store, clock=FrozenClock()).run({"old": 1}, run_id=RUN)
+    assert verify(made(False), log(store)).ok
+    found = verify(made(True), log(store)).difference
+    assert found is not None
+    assert found.what == what
+
+
+def test_a_log_that_takes_another_route_than_was_asked_for_is_found() -> None:
+    wf = Workflow("w")
+    wf.set_initial("a")
+    wf.step("a", to=["b", "c"])(lambda ctx: ctx.request_approval("go", on_approve="b"))
+    wf.step("b", to=[])(lambda ctx: None)
+    wf.step("c", to=[])(lambda ctx: None)
+    store = MemoryStore()
+    runner = Runner(wf, store, clock=FrozenClock())
+    runner.run(run_id=RUN)
+    resolve(store, RUN, "go", approved=True)
+    runner.resume(RUN)
+    head, forged = first_prev(RUN), []
+    for batch in batches(log(store)):
+        drafts = [
+            Draft(
+                event.type,
+                {key: "c" if value == "b" else value for key, value in event.payload.items()}
+                if event.seq > 4
+                else event.payload,
+            )
+            for event in batch
+        ]
+        forged += seal(RUN, drafts, after=batch[0].seq - 1, head=head, ts=batch[0].ts)
+        head = line_hash(forged[-1].line)
+    found = verify(wf, forged)
+    assert found.damage is None
+    assert found.illegal == ()
+    assert found.difference is not None
+    assert found.difference.what == "the route of an approval"
+    assert (found.difference.recorded, found.difference.now) == ("c", "b")

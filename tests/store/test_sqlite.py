@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from replayt_core.ports.store import DeletesRuns, EventStore, ListsRuns, LocksRu
 from replayt_core.testing.store_contract import StoreContract
 from replayt_store import SQLiteStore, open_store
 from replayt_store._migrations import APPLICATION_ID, MIGRATIONS
+from replayt_store._os import System
 from tests.store.helpers import TS, FakeClock, batch, seqs, write
 
 
@@ -152,6 +154,88 @@ def test_a_reader_at_rest_notices_a_writer(store: SQLiteStore) -> None:
     assert seqs(reader) == [1, 2, 3, 4, 5]
 
 
+def test_a_reader_at_rest_notices_a_writer_where_times_are_coarse(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two writes within one tick of the file system leave the same time and size."""
+    lstat, tick = os.lstat, time.time_ns()
+
+    class Coarse:
+        def __init__(self, path: str) -> None:
+            self.found = lstat(path)
+
+        def __getattr__(self, name: str) -> object:
+            return tick if name in ("st_mtime_ns", "st_ctime_ns") else getattr(self.found, name)
+
+    class SameTick(System):
+        def now_ns(self) -> int:
+            return tick
+
+    write(store, 1)
+    store.close()
+    size = store.file.stat().st_size
+    reader = SQLiteStore(store.file, system=SameTick())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", Coarse)
+        assert seqs(reader) == [1]
+        write(store, 1)
+        store.close()
+        assert seqs(reader) == [1, 2]
+        assert [entry.last_seq for entry in reader.runs()] == [2]
+    assert store.file.stat().st_size == size, "else the size alone would have told"
+
+
+def test_tables_made_while_a_reader_looks_are_not_taken_for_a_foreign_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "runs.db"
+    query(file, "PRAGMA journal_mode = WAL")  # a file with a header, and no table yet
+    writer = SQLiteStore(file)
+
+    class Overtaken(sqlite3.Connection):
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:  # type: ignore[override]
+            if "sqlite_master" in sql:
+                monkeypatch.undo()
+                write(writer, 1)
+            return super().execute(sql, *values)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *args, **how: connect(*args, **how, factory=Overtaken)
+    )
+    reader = SQLiteStore(file)
+    assert seqs(reader) in ([], [1])
+    assert seqs(reader) == [1]
+    writer.close()
+    reader.close()
+
+
+def test_the_first_writer_waits_for_whoever_reads_the_file(tmp_path: Path) -> None:
+    """Where there is no write-ahead log yet, SQLite itself does not wait for a reader."""
+    file = tmp_path / "runs.db"
+    query(file, "VACUUM")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM sqlite_master").fetchall()
+        clock = FakeClock(then=lambda: other.in_transaction and other.execute("ROLLBACK"))
+        store = SQLiteStore(file, clock=clock)
+        write(store, 1)
+        assert len(clock.sleeps) == 1
+    assert seqs(store) == [1]
+    store.close()
+
+
+def test_a_text_that_is_no_utf_8_keeps_nobody_from_the_other_runs(store: SQLiteStore) -> None:
+    write(store, 1)
+    write(store, 2, run_id="r2")
+    store.close()
+    query(store.file, "UPDATE lines SET ts = CAST(x'74ff' AS TEXT) WHERE id = (1 << 32) + 1")
+    assert {entry.run_id: entry.last_seq for entry in store.runs()} == {"r1": 1, "r2": 2}
+    query(store.file, "UPDATE runs SET run_id = CAST(x'72ff' AS TEXT) WHERE number = 1")
+    assert sorted(store.run_ids()) == ["r2"]
+    assert seqs(store, "r2") == [1, 2]
+
+
 def test_a_read_goes_on_over_writes_and_closes_between_its_steps(store: SQLiteStore) -> None:
     events = write(store, *[1] * 5, text="x" * 700_000)  # more than is read at once
     store.close()
@@ -246,6 +330,20 @@ def test_a_database_taken_away_under_its_writer_is_noticed(store: SQLiteStore, h
             store.append("r1", batch("note", after=events), after=2)
         with pytest.raises(StoreWriteError, match="not written through this handle any more"):
             store.append("r1", batch("note", after=events), after=2)
+    assert seqs(store) == []
+
+
+def test_a_run_of_another_database_is_never_written(store: SQLiteStore, tmp_path: Path) -> None:
+    """While it is closed (a fork closes it) another file may have taken its place."""
+    with SQLiteStore(tmp_path / "other.db") as other, store.lock("r1"):
+        events = write(store, 1, 1)
+        write(other, 1, 1, run_id="r2")
+        other.close()
+        store.close()
+        other.file.replace(store.file)
+        with pytest.raises(ConflictError, match="run r1 is at seq 0, not 2"):
+            store.append("r1", batch("note", after=events), after=2)
+    assert seqs(store, "r2") == [1, 2]
     assert seqs(store) == []
 
 

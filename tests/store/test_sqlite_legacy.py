@@ -153,14 +153,39 @@ def test_what_stands_before_damage_is_read(damaged: SQLiteStore, sql: str, value
     assert sorted(damaged.run_ids()) == sorted(RUNS)
 
 
-def test_rows_before_the_first_event_are_damage(damaged: SQLiteStore) -> None:
-    change(damaged.file, "UPDATE events SET seq = 0 WHERE seq = 1 AND run_id = 'old-failed'")
+@pytest.mark.parametrize("seq", [0, -(2**63)])
+def test_rows_before_the_first_event_are_damage(damaged: SQLiteStore, seq: int) -> None:
+    change(damaged.file, "UPDATE events SET seq = ? WHERE seq = 2 AND run_id = 'old-failed'", seq)
     with pytest.raises(DamagedLogError, match="event 1"):
         list(damaged.read("old-failed"))
 
 
 def test_a_run_whose_name_no_run_can_have_is_passed_over(damaged: SQLiteStore) -> None:
     change(damaged.file, "UPDATE events SET run_id = '../x' WHERE run_id = 'old-failed'")
+    assert sorted(damaged.run_ids()) == ["old-completed", "old-paused"]
+
+
+def test_a_row_without_a_seq_is_damage(tmp_path: Path) -> None:
+    """In a table that somebody made anew, without what kept such rows out."""
+    store = SQLiteStore(make(tmp_path / "old.db"))
+    change(store.file, "ALTER TABLE events RENAME TO made")
+    change(store.file, "CREATE TABLE events AS SELECT * FROM made")
+    change(store.file, "INSERT INTO events VALUES ('old-failed', NULL, 'note', 't', '{}')")
+    with pytest.raises(DamagedLogError, match="event 1"):
+        list(store.read("old-failed"))
+    assert seqs(store, "old-completed")
+    store.close()
+
+
+def test_a_text_that_is_no_utf_8_keeps_nobody_from_the_other_runs(damaged: SQLiteStore) -> None:
+    change(damaged.file, "UPDATE events SET ts = CAST(x'74ff' AS TEXT) WHERE run_id = 'old-failed'")
+    assert sorted(damaged.run_ids()) == sorted(RUNS)
+    with pytest.raises(DamagedLogError, match="event 1"):
+        list(damaged.read("old-failed"))
+    change(
+        damaged.file,
+        "UPDATE events SET run_id = CAST(x'7aff' AS TEXT) WHERE run_id = 'old-failed'",
+    )
     assert sorted(damaged.run_ids()) == ["old-completed", "old-paused"]
 
 

@@ -44,6 +44,7 @@ from replayt_core.errors import (
     StoreWriteError,
     ToolError,
     TransitionError,
+    VisitNotFoundError,
     WorkflowChangedError,
 )
 from replayt_core.events import DECISION_POINTS, LOG_SCHEMA, Event, is_decision_point
@@ -110,6 +111,7 @@ __all__ = [
     "ToolError",
     "TransitionError",
     "Verification",
+    "VisitNotFoundError",
     "Workflow",
     "WorkflowChangedError",
     "apply",

@@ -79,6 +79,7 @@ class Attempt:
         self.deadline = self._earliest_deadline()
         self.overdue: StepTimeout | None = None
         self.over_budget: BudgetExceededError | None = None
+        self._budget_problem = ""
         self._thread = threading.get_ident()
         self._looked: dict[tuple[str, str, int | None], Because] = {}
         self._tool_uses: dict[str, int] = {}
@@ -133,13 +134,23 @@ class Attempt:
     def _fail_over_budget(self, problem: str | None) -> None:
         if problem is None:
             return
+        self._budget_problem = problem
+        self.over_budget = self._budget_error()
+        raise self.over_budget
+
+    def settled_over_budget(self) -> BudgetExceededError | None:
+        """What the run fails with: its account holds the calls that ended since the refusal."""
+        if self.over_budget is None:
+            return None
+        return self._budget_error().with_traceback(self.over_budget.__traceback__)
+
+    def _budget_error(self) -> BudgetExceededError:
         account = self.state.account
-        self.over_budget = BudgetExceededError(
-            f"run {self.state.run_id}: {problem}: {account}; to go on, resume it with "
+        return BudgetExceededError(
+            f"run {self.state.run_id}: {self._budget_problem}: {account}; to go on, resume it with "
             "--retry-failed and a larger budget",
             account=cast("dict[str, int]", account.described()),
         )
-        raise self.over_budget
 
     def learn_hidden(self) -> None:
         """Know what the attempt has put under hidden names: an error may name it before a delta."""

@@ -24,6 +24,7 @@ from replayt_core.redaction import LogMode
 MAX_KEPT_BYTES = 8 * 1024 * 1024
 """How much of messages mode `full` keeps of one call: what one event may hold."""
 
+_PART_TYPE = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")
 
@@ -70,7 +71,7 @@ def _part_info(part: JsonValue) -> PartInfo:
     if not isinstance(part, dict):
         return _measured("", to_json(part))
     kind = part.get("type")
-    name = kind if isinstance(kind, str) and len(kind) <= 64 else ""
+    name = kind if isinstance(kind, str) and _PART_TYPE.fullmatch(kind) else ""
     carried = _carried(part.get(name) if name else None)
     if isinstance(part.get("text"), str):
         return _measured(name, str(part["text"]).encode())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from pydantic_core import to_json
 
 from replayt_core._journal import RecordedCall, as_recorded
-from replayt_core.events import Draft, Event, Payload
+from replayt_core.events import Draft, ErrorInfo, Event, Payload
 
 _COMPARED: dict[str, tuple[str, ...]] = {
     "state_exited": ("next_state", "context"),
@@ -108,10 +108,24 @@ def _describe(kind: str, payload: Payload) -> str:
 
 
 def _kind(error: Any) -> str:
-    if not isinstance(error, dict):
+    if not isinstance(error, Mapping):
         return str(error)
     kind = error.get("kind")
     return f"{error.get('type')} ({kind})" if kind else str(error.get("type"))
+
+
+def error_differences(recorded: Sequence[Event], now: ErrorInfo) -> Iterator[str]:
+    """What is raised now, and what was raised then where something was."""
+    then = next((event.payload["error"] for event in recorded if "error" in event.payload), None)
+    if isinstance(then, dict):
+        yield f"raised then: {_raised(then)}"
+    yield f"raised now:  {_raised(now)}"
+
+
+def _raised(error: Mapping[str, Any]) -> str:
+    text = " ".join(str(error.get("message") or "").split())
+    shown = text if len(text) <= 300 else text[:300] + "…"
+    return f"{_kind(error)}: {shown}" if shown else _kind(error)
 
 
 def prompt_differences(recorded: RecordedCall, asked: Payload) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from replayt_core._fold import RunState, apply, new_state
 from replayt_core.chain import line_hash
-from replayt_core.errors import DefinitionError, RunNotFoundError
+from replayt_core.errors import RunNotFoundError, VisitNotFoundError
 from replayt_core.events import Event
 
 
@@ -29,7 +29,7 @@ class ForkPoint:
 def find_fork_point(run_id: str, events: Iterable[Event], at: int | str) -> ForkPoint:
     """The visit that seq `at` belongs to, or the last visit of state `at` (`STATE:2`: the second).
 
-    Raises `RunNotFoundError` for a run without events, `DefinitionError` where nothing fits.
+    Raises `RunNotFoundError` for a run without events, `VisitNotFoundError` where nothing fits.
     """
     state = new_state(run_id)
     found: ForkPoint | None = None
@@ -46,7 +46,7 @@ def find_fork_point(run_id: str, events: Iterable[Event], at: int | str) -> Fork
     if state.phase == "absent":
         raise RunNotFoundError(f"no run {run_id!r} in this store")
     if found is None or (isinstance(at, int) and at > state.last_seq):
-        raise DefinitionError(
+        raise VisitNotFoundError(
             f"run {run_id} has no visit at {at!r}; fork at a seq up to {state.last_seq}, or at one "
             f"of {', '.join(seen[-12:]) or 'no state'}"
         )

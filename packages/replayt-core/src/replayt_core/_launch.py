@@ -35,6 +35,7 @@ from replayt_core.errors import (
     RefusedError,
     RunExistsError,
     RunNotFoundError,
+    VisitNotFoundError,
 )
 from replayt_core.ports.llm import LLMClient, LLMClientFactory
 from replayt_core.ports.store import EventStore, LocksRuns
@@ -145,7 +146,7 @@ class Launcher:
         self.workflow.startable()
         point = find_fork_point(run_id, self.store.read(run_id), at)
         if point.state not in self.workflow.steps:
-            raise DefinitionError(
+            raise VisitNotFoundError(
                 f"run {run_id} cannot be forked at {point.state!r}: workflow "
                 f"{self.workflow.name!r} has no such step"
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from replayt_core.errors import DefinitionError
@@ -68,7 +68,8 @@ def _bears_mark(annotation: Any, found: set[str], known: dict[Any, bool]) -> boo
 def _class_bears_mark(owner: type, found: set[str], known: dict[Any, bool]) -> bool:
     """The same of a class: of its fields only the one of a `RootModel` has no name."""
     marked = [names for names, declared in _fields(owner) if _bears_mark(declared, found, known)]
-    if issubclass(owner, RootModel):
+    # Importing RootModel builds a model, which takes longer than the rest of this module.
+    if getattr(owner, "__pydantic_root_model__", False):
         return bool(marked)
     found.update(*marked)
     return False

@@ -10,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from replayt_core._differences import compare_batches, describe_batch, prompt_differences
+from replayt_core._differences import (
+    compare_batches,
+    describe_batch,
+    error_differences,
+    prompt_differences,
+)
 from replayt_core._error_info import error_location, shown_path
 from replayt_core._fold import EFFECTS, RunState
 from replayt_core._journal import Followed, RecordedCall
 from replayt_core._machine import record
 from replayt_core._moves import MOVES, Phase
 from replayt_core._offline import Executed, Offline
-from replayt_core._outcome import OutcomeUnknown
+from replayt_core._outcome import OutcomeUnknown, Raised
 from replayt_core._recovery import workflow_changes
 from replayt_core.errors import DeterminismError
 from replayt_core.events import Draft, Event
@@ -28,6 +33,7 @@ _CUT_SHORT = frozenset({"run_interrupted", "run_resumed"})
 _LIMITS = frozenset({"StepTimeout", "BudgetExceededError"})
 """The error types of runs that were ended from outside their handlers."""
 _UNLIMITED = 2**63
+_HOW_IT_FAILS = (".error", "how the attempt ends")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,7 +281,13 @@ class Reexecution:
             for draft in record(self._workflow, state, done.outcome, max_steps=limit)
         ]
         found = compare_batches(end, drafts)
-        return self._differs(*found, _place(step)) if found is not None else None
+        if found is None:
+            return None
+        place, details = _place(step), ()
+        if isinstance(done.outcome, Raised) and found[1].endswith(_HOW_IT_FAILS):
+            place = done.outcome.error.get("location") or place
+            details = tuple(error_differences(end, done.outcome.error))
+        return self._differs(*found, place, details)
 
     def _differs(
         self,

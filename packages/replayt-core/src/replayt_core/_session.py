@@ -165,8 +165,9 @@ class Session:
         if set_aside is not None:
             return set_aside
         delta, bad = attempt.data.delta()
-        if attempt.over_budget is not None:
-            return OverBudget(error=self._info(attempt.over_budget), delta=delta)
+        over_budget = attempt.settled_over_budget()
+        if over_budget is not None:
+            return OverBudget(error=self._info(over_budget), delta=delta)
         left = attempt.seconds_left()
         if attempt.overdue is not None or (left is not None and left <= 0):
             late = attempt.overdue or f"step {attempt.here!r} has used up its time"
@@ -188,9 +189,10 @@ class Session:
         set_aside = self._close(attempt)
         if set_aside is not None:
             return set_aside
-        if attempt.over_budget is not None and isinstance(error, Exception):
+        over_budget = attempt.settled_over_budget()
+        if over_budget is not None and isinstance(error, Exception):
             delta = attempt.data.delta()[0]
-            return OverBudget(error=self._info(attempt.over_budget), delta=delta)
+            return OverBudget(error=self._info(over_budget), delta=delta)
         if isinstance(error, ApprovalPending):
             error = DefinitionError("ApprovalPending was raised by hand; use ctx.request_approval")
         if attempt.overdue is not None or isinstance(error, StepTimeout):

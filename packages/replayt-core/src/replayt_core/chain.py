@@ -130,7 +130,7 @@ class ChainReader:
         try:
             event = decode(line)
         except ValueError as error:
-            raise self._damage(str(error)) from None
+            raise self._damage(f"is no event: {error}") from None
         if event.run_id != self.run_id:
             raise self._damage(f"belongs to run {event.run_id!r:.150}")
         if event.seq != self._next_seq:

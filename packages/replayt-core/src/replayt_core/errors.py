@@ -4,6 +4,7 @@
 
     ReplaytError
     ├── DefinitionError             a workflow, step, tool or policy is declared wrongly
+    │   └── VisitNotFoundError      no such visit in the run: nowhere to fork it
     ├── InvalidRunIdError           a run id breaks the rule for run ids
     ├── NotJSONError                a value cannot be kept as JSON
     ├── ContextSchemaError          a step's `expects` is not met
@@ -76,6 +77,10 @@ class ReplaytError(Exception):
 
 class DefinitionError(ReplaytError):
     """A workflow, step, tool or policy is declared wrongly."""
+
+
+class VisitNotFoundError(DefinitionError):
+    """A run has no visit where it is to be forked, or its workflow has no such step any more."""
 
 
 class InvalidRunIdError(ReplaytError):

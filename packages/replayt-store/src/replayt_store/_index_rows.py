@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from replayt_core import RunSummary
 from replayt_core.records import Digest, LLMCallRow
-from replayt_store._when import micros, timestamp
+from replayt_store._when import UNKNOWN, micros, timestamp
 from replayt_store.selection import Selection
 
 
@@ -91,6 +91,7 @@ COLUMNS = (
     "problem",
     "path",
     "status",
+    "sorted_at",
     "started_at",
     "last_at",
     *SUMMARY,
@@ -104,7 +105,7 @@ UNSETTLED = "?"
 
 SCHEMA = (
     f"CREATE TABLE runs ({', '.join(COLUMNS)}, PRIMARY KEY (run_id)) WITHOUT ROWID",
-    "CREATE INDEX newest ON runs (started_at DESC, run_id DESC)",
+    "CREATE INDEX newest ON runs (sorted_at DESC, run_id DESC)",
     "CREATE INDEX watched ON runs (run_id, mark) WHERE watched",
     f"CREATE TABLE llm_calls ({', '.join(CALL_COLUMNS)}, PRIMARY KEY (run_id, seq)) WITHOUT ROWID",
     "CREATE TABLE empty_logs (run_id PRIMARY KEY) WITHOUT ROWID",
@@ -124,6 +125,7 @@ def run_values(read: ReadRun) -> tuple[object, ...]:
     """The values of `COLUMNS`."""
     summary = read.digest.summary
     status = status_of(summary, read.problem)
+    started_at = micros(summary.started_ts)
     return (
         read.run_id,
         read.mark,
@@ -134,8 +136,9 @@ def run_values(read: ReadRun) -> tuple[object, ...]:
         read.problem,
         read.digest.path,
         status,
-        # Where nobody knows when a run started, it stands where it was written.
-        (summary.started_ts is None and read.written_us) or micros(summary.started_ts),
+        # Where nobody knows when a run started, it is listed where it was written.
+        started_at if read.written_us is None or started_at != UNKNOWN else read.written_us,
+        started_at,
         micros(summary.last_ts),
         summary.workflow_name,
         summary.workflow_version,
@@ -203,7 +206,7 @@ def condition(selection: Selection) -> tuple[str, list[object]]:
         values += sorted(selection.statuses)
     if selection.since is not None:
         since = micros(selection.since)
-        if since < 0:
+        if since == UNKNOWN:
             raise ValueError(f"{selection.since!r} is no timestamp with a time zone")
         parts.append("last_at >= ?")
         values.append(since)

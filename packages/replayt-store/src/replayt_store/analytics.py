@@ -182,7 +182,8 @@ class Analytics:
     ) -> int:
         """Write the answer to a file and return how many rows it has.
 
-        The file appears whole or not at all, in place of one that was there. Parquet keeps the
+        The file appears whole or not at all, in place of one that was there; a link is followed,
+        and a device, a pipe or a directory is left alone. Parquet keeps the
         types of the columns; CSV has a first line with the names; a line of JSONL is one of
         `Table.records`. The answer is kept in a temporary file, so it may be larger than memory;
         columns need distinct names. Raises what `query` raises, and `AnalyticsError` when the
@@ -192,12 +193,13 @@ class Analytics:
             raise ValueError(f"format must be one of {', '.join(get_args(ExportFormat))}")
         target = Path(out)
         with _one_line_problems(target), tempfile.TemporaryDirectory(prefix="replayt-") as folder:
+            real = _replaceable(target)
             kept = os.path.join(folder, "answer.duckdb")
             with self._asked(sql, memory, seconds, kept) as (connection, question, deadline):
                 connection.execute(f"CREATE TABLE kept.answer AS {question.sql}")
                 deadline.check()
                 connection.execute("DETACH kept")
-            return _written(kept, format, target)
+            return _written(kept, format, real)
 
     @contextmanager
     def _asked(
@@ -279,6 +281,17 @@ def _one_line_problems(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise AnalyticsError(f"cannot write {target}: {cause(error)}") from error
+
+
+def _replaceable(target: Path) -> Path:
+    """The file behind a name. Raises `AnalyticsError` where it is there and no regular file.
+
+    A file put in place of a device or a pipe would take it away from everybody else.
+    """
+    real = Path(os.path.realpath(target))
+    if real.exists() and not real.is_file():
+        raise AnalyticsError(f"cannot write {target}: it is no regular file: choose another name")
+    return real
 
 
 def _understood(connection: duckdb.DuckDBPyConnection, sql: str) -> _Question:

@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]
 _CHUNK = 400
 _PAGE = 500
 _COLUMNS = ", ".join(COLUMNS)
-_STARTED_AT = COLUMNS.index("started_at")
+_SORTED_AT = COLUMNS.index("sorted_at")
 _PIECE = 10_000
 _WITHIN = "run_id >= ? AND run_id < ?"
 _OF_RUNS = "run_id IN (SELECT run_id FROM runs WHERE {where})"
@@ -257,12 +257,14 @@ class RunIndex:
     ) -> Iterator[IndexedRun]:
         """The selected runs, newest first: by the time of their first event, then by id.
 
+        Where nobody knows that time, the time of the file counts.
+
         They are read page by page; a run that is written meanwhile comes once, or not at all.
         """
         where, values = condition(selection or Selection())
         sql = (
-            f"SELECT {_COLUMNS} FROM runs WHERE {where} AND (started_at, run_id) < (?, ?) "  # noqa: S608
-            "ORDER BY started_at DESC, run_id DESC LIMIT ?"
+            f"SELECT {_COLUMNS} FROM runs WHERE {where} AND (sorted_at, run_id) < (?, ?) "  # noqa: S608
+            "ORDER BY sorted_at DESC, run_id DESC LIMIT ?"
         )
         newest: tuple[object, object] = (1 << 62, "")
         left = limit
@@ -273,7 +275,7 @@ class RunIndex:
             if len(rows) < size:
                 return
             left = None if left is None else left - size
-            newest = (rows[-1][_STARTED_AT], rows[-1][0])
+            newest = (rows[-1][_SORTED_AT], rows[-1][0])
 
     def last_seqs(self, selection: Selection) -> Iterator[tuple[str, int]]:
         """Id and last seq of the selected runs that have events, by id."""

@@ -84,7 +84,7 @@ def fork(
     from replayt_cli.inputs import check_timeout, read_changes, read_log_mode, read_tags
     from replayt_cli.stores import choose_store, find_run
     from replayt_cli.target import load_target
-    from replayt_core import Budget, DefinitionError, LogMode, RunResult, check_run_id
+    from replayt_core import Budget, LogMode, RunResult, VisitNotFoundError, check_run_id
     from replayt_core.ports import UUIDv7Source
 
     choice = choose_store(log_dir, store_url, mirror=sqlite)
@@ -122,8 +122,7 @@ def fork(
                 new_run_id=execution.run_id,
                 tags=given_tags,
             )
-        except DefinitionError as error:
-            # The workflow was checked above: what is wrong is the place.
+        except VisitNotFoundError as error:
             raise NotFoundError(f"--at {at!r:.60}: {error}") from None
 
     return execution.finish(execute, output)
