@@ -135,7 +135,7 @@ def test_a_changed_workflow_may_be_forked(shell: Shell) -> None:
         (["a", "--at", "add", "--run-id", "../x"], 64, "run id"),
         (["a", "--at", "nowhere"], 66, "add:3"),
         (["a", "--at", "add:9"], 66, "add:3"),
-        (["a", "--at", "900"], 66, "fork at a seq up to"),
+        (["a", "--at", "900"], 66, "fork at a seq from 2 to"),
         (["nosuch", "--at", "add"], 66, "nosuch"),
         (["a", "--at", "add", "--run-id", "a"], 75, "exists"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -223,11 +224,13 @@ def test_sql_that_cannot_be_read_is_64(shell: Shell, sql: str, said: str) -> Non
 def test_a_file_that_cannot_be_written_is_74(shell: Shell) -> None:
     record("a")
     shell.write("file", "")
-    for out in ("nosuch/x.csv", "file/x.csv", "."):
+    os.mkfifo(shell.directory / "pipe")
+    for out in ("nosuch/x.csv", "file/x.csv", ".", "pipe"):
         ended = shell.call("query", "SELECT 1 AS x", "-f", "csv", "--out", out)
         assert ended.code == 74, ended.err
         assert out in one_line(ended)
-    assert {path.name for path in shell.directory.iterdir()} == {"file", ".replayt"}
+    assert {path.name for path in shell.directory.iterdir()} == {"file", "pipe", ".replayt"}
+    assert (shell.directory / "pipe").is_fifo()
 
 
 def test_damaged_runs_are_there_up_to_the_damage(shell: Shell) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -144,6 +145,9 @@ def test_mistakes_are_one_line(shell: Shell, sorted_run: str) -> None:
     missing = shell.call("report", "nobody")
     assert missing.code == 66
     assert "no run 'nobody'" in one_line(missing)
+    os.mkfifo(shell.directory / "pipe")
+    assert "pipe: it is no regular file" in one_line(shell.call("report", "s1", "--out", "pipe"))
+    assert (shell.directory / "pipe").is_fifo()
     (shell.directory / "folder").mkdir()
     folder = shell.call("report", "s1", "--out", "folder")
     assert folder.code == 74

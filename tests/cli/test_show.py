@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from replayt_cli.render.text import escape, one_line
+from replayt_cli.render.text import escape, one_line, short_time
 from replayt_core import Event
 from replayt_store import JSONLStore
 from tests.cli.helpers import ASKS_MODEL, GATE, HELLO, Shell
@@ -309,6 +309,21 @@ def test_escape_keeps_what_people_write_and_shows_what_they_cannot_see() -> None
         r"\x1b\x9b\u202e\u200b\ud800\U000e0041\x0a"
     )
     assert one_line(" a\n  b\r\n\x85c ") == "a b c"
+
+
+@pytest.mark.parametrize(
+    ("ts", "shown"),
+    [
+        ("2026-01-02T03:04:05.678901Z", "2026-01-02 03:04:05Z"),
+        ("2025-03-03T10:00:05+00:00", "2025-03-03 10:00:05Z"),
+        ("2025-03-03T10:00:05.123456+02:00", "2025-03-03 08:00:05Z"),
+        ("2025-03-03T10:00:05", "2025-03-03 10:00:05Z"),
+        ("later\x1b[31m", "later\\x1b[31m"),
+        (None, "-"),
+    ],
+)
+def test_times_of_every_release_are_shown_alike(ts: str | None, shown: str) -> None:
+    assert short_time(ts) == shown
 
 
 def test_a_damaged_run_stands_where_it_was_written_and_the_rest_is_counted(shell: Shell) -> None:

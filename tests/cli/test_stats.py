@@ -231,3 +231,10 @@ def test_the_time_is_that_of_utc_now(shell: Shell) -> None:
     assert isinstance(times, dict)
     last = datetime.fromisoformat(str(times["last"]).replace("Z", "+00:00"))
     assert last <= datetime.now(timezone.utc)
+
+
+def test_a_period_longer_than_all_of_history_takes_every_run(shell: Shell) -> None:
+    """SC-171."""
+    record("a")
+    for days in ("30000", "99999999999"):
+        assert stats(shell, "--days", days)["runs_included"] == 1

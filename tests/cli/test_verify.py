@@ -249,7 +249,7 @@ def test_json_says_the_same(shell: Shell) -> None:
     assert set(document) == {
         *("run_id", "workflow_name", "workflow_version", "log_mode", "ok", "finding", "damage"),
         *("events", "head", "head_found", "chained", "unchained", "illegal", "executed"),
-        *("attempts", "served_calls", "difference", "not_replayable", "notes"),
+        *("attempts", "served_calls", "difference", "not_replayable", "notes", "torn_bytes"),
     }
     assert (document["ok"], document["finding"]) == (False, "different")
     assert document["difference"] == {
@@ -454,3 +454,13 @@ def test_the_golden_workflow_is_what_the_reports_say(tmp_path: Path) -> None:
     assert lines[12].startswith('@wf.step("read"')
     assert "tools.call" in lines[19]
     assert "llm.parse" in lines[21]
+
+
+def test_a_torn_tail_passes_and_is_told(shell: Shell) -> None:
+    recorded(shell)
+    with shell.log("a").open("ab") as file:
+        file.write(b'{"ts": "2026')
+    ended = shell.call("verify", "a", "--target", "flow.py")
+    assert ended.code == 0
+    assert "  torn tail       12 bytes of a batch that was cut short\n" in ended.out
+    assert shell.call("verify", "a", "-o", "json").json["torn_bytes"] == 12

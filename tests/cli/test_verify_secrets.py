@@ -211,6 +211,12 @@ def test_what_a_model_marks_is_in_no_log_and_has_to_be_handed_in_again(shell: Sh
     handed_in = ("--set", f"ssn={json.dumps(ssn)}")
     assert shell.call(*resume, *handed_in).code == 0
     assert json.dumps(ssn).encode() not in shell.log("a").read_bytes()
+    fork = ("fork", "hides.py", "a", "--at", "gate", *handed_in)
+    for words, said in ((("--log-mode", "full"), "mode full"), (("--tag", "ssn=1"), "tags")):
+        ended = shell.call(*fork, *words)
+        assert ended.code == 1
+        assert said in one_line(ended)
+        assert "--at" not in ended.err  # the place is not what is wrong
     assert shell.call("verify", "a").code == 0
     assert shell.call("verify", "a", "--target", "hides.py").code == 75
     assert shell.call("verify", "a", "--target", "hides.py", *handed_in).code == 0

@@ -22,6 +22,7 @@ from tests.core.plain_store import PlainStore
     "reopening_shows_everything",
     "one_process_wins_each_seq",
     "a_killed_writer_loses_nothing",
+    "a_lock_keeps_other_writers_out",
     "a_torn_tail_is_not_read",
     "a_torn_log_is_not_appended_to",
     "repair_puts_the_tail_aside",
@@ -78,24 +79,38 @@ class ComparesOutsideTheLock(PlainStore):
         super().write(run_id, events)
 
 
+@breaks("a_lock_keeps_other_writers_out")
+class LocksOutExecutorsOnly(PlainStore):
+    """Whoever holds no lock may write all the same."""
+
+    def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
+        held, self.held = self.held, {run_id}
+        try:
+            super().append(run_id, events, after=after)
+        finally:
+            self.held = held
+
+
 @breaks("a_lock_dies_with_its_holder")
 class OneWriterAProcess(PlainStore):
     """Locks of its own keep threads apart, and nobody else."""
 
-    held: set[str] = set()  # noqa: RUF012 - shared by every object of this process
+    everywhere: set[str] = set()  # noqa: RUF012 - shared by every object of this process
 
     @contextmanager
     def lock(self, run_id: str) -> Iterator[None]:
-        if run_id in self.held:
+        if run_id in self.everywhere:
             raise RunLockedError("held")
+        self.everywhere.add(run_id)
         self.held.add(run_id)
         try:
             yield
         finally:
+            self.everywhere.discard(run_id)
             self.held.discard(run_id)
 
     def locked(self, run_id: str) -> bool:
-        return run_id in self.held
+        return run_id in self.everywhere
 
 
 @breaks("a_lock_dies_with_its_holder")
@@ -108,9 +123,11 @@ class LeavesItsLockBehind(PlainStore):
         if mark.exists():
             raise RunLockedError("held")
         mark.touch()
+        self.held.add(run_id)
         try:
             yield
         finally:
+            self.held.discard(run_id)
             mark.unlink()
 
     def locked(self, run_id: str) -> bool:

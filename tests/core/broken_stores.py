@@ -157,6 +157,13 @@ class ListsARunPerEvent(MemoryStore):
         return (run_id for run_id, lines in self._runs.items() for _ in lines)
 
 
+@breaks("run_ids_lists_each_run_once")
+class ListsWhatIsNoRun(MemoryStore):
+    def run_ids(self) -> Iterator[str]:
+        yield from self._runs
+        yield "notes"
+
+
 @breaks("a_bridge_line_is_kept")
 class RefusesBridgeLines(MemoryStore):
     def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:

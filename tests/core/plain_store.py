@@ -21,10 +21,13 @@ class PlainStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.held: set[str] = set()
 
     def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
         if [event.seq for event in events] != [after + n for n in range(1, len(events) + 1)]:
             raise ValueError("not numbered")
+        if run_id not in self.held and self.locked(run_id):
+            raise RunLockedError("held")
         with self._exclusive(run_id):
             if self.torn(run_id):
                 raise DamagedLogError("torn")
@@ -46,7 +49,11 @@ class PlainStore:
     @contextmanager
     def lock(self, run_id: str) -> Iterator[None]:
         with self._locked_file(run_id, "executes"):
-            yield
+            self.held.add(run_id)
+            try:
+                yield
+            finally:
+                self.held.discard(run_id)
 
     def locked(self, run_id: str) -> bool:
         try:

@@ -12,6 +12,7 @@ from replayt_core import (
     RunContext,
     Runner,
     RunNotFoundError,
+    VisitNotFoundError,
     Workflow,
     resolve,
     verify,
@@ -109,3 +110,17 @@ def test_what_cannot_be_forked_is_refused_and_nothing_is_written(
     with pytest.raises(RunNotFoundError):
         runner.fork("none", "count", new_run_id="child")
     assert sorted(store.run_ids()) == [RUN]
+
+
+def test_where_nothing_fits_every_place_that_does_is_named() -> None:
+    wf = Workflow("w")
+    wf.set_initial("a")
+    wf.step("a", to=["b"])(lambda ctx: "b")
+    wf.step("b", to=[])(lambda ctx: None)
+    store = MemoryStore()
+    Runner(wf, store).run(run_id=RUN)
+    for at in (0, 1, 99, "c"):
+        with pytest.raises(VisitNotFoundError, match="a seq from 2 to 7, or at one of a:1, b:1"):
+            Runner(wf, store).fork(RUN, at)
+    assert Runner(wf, store).fork(RUN, 4, new_run_id="f").status == "completed"
+    assert payloads(store, "run_started", "f")[0]["forked_from"]["seq"] == 2

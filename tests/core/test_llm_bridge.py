@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -507,3 +507,20 @@ def test_the_log_mode_reaches_the_schema_text() -> None:
         effective = only(store, "llm_request")["effective"]
         assert len(effective["schema_sha256"]) == 64
         assert ("schema" in effective) == (mode is LogMode.full)
+
+
+def test_a_model_without_a_json_schema_is_refused_before_anything_is_asked() -> None:
+    """House style 5: Pydantic's own error is mapped, and no attempt would end otherwise."""
+
+    class Odd(BaseModel):
+        call: Callable[[], int]
+
+    store, mock = MemoryStore(), MockLLMClient().enqueue("{}")
+    error = run_once(
+        lambda ctx: ctx.llm.parse(Odd, messages=ASK), store=store, llm_client=mock
+    ).error
+    assert error is not None
+    assert error["type"] == "DefinitionError"
+    assert error["message"].startswith("ctx.llm.parse: Odd has no JSON schema")
+    assert mock.requests == []
+    assert "llm_request" not in types(store)

@@ -11,6 +11,7 @@ import hashlib
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 
 from replayt_core import DefinitionError, LogMode, MemoryStore, RunContext, Runner, verify
 from replayt_core.pin import redacted_copy
@@ -184,7 +185,7 @@ def test_a_pinned_copy_keeps_what_structured_only_keeps_of_parts() -> None:
     "part",
     [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,not base64!"}},
-        {"type": "image_url", "image_url": {"url": "data:text/plain,hello"}},
+        {"type": "image_url", "image_url": {"url": "data:text/plain,helloyou"}},
         {"type": "image_url", "image_url": "data:image/png;base64,aGk="},
         {"type": "image_url", "image_url": None},
         {"type": 7},
@@ -192,7 +193,6 @@ def test_a_pinned_copy_keeps_what_structured_only_keeps_of_parts() -> None:
         None,
         {"type": "x" * 500, "text": 3},
         {"type": "iVBORw0KGgoAAAANSUhEUgAAaGk"},
-        {"type": "file", "file": {"file_data": "data:" + "a/b" * 300 + ";base64,aGk="}},
     ],
 )
 def test_a_part_of_another_shape_is_measured_as_it_stands(part: Any) -> None:
@@ -202,6 +202,14 @@ def test_a_part_of_another_shape_is_measured_as_it_stands(part: Any) -> None:
     request = only(store, "llm_request")
     strictly_valid("llm_request", request)
     (info,) = request["messages"][0]["parts"]
-    assert info["bytes"] > 0
+    assert info["bytes"] == len(to_json(part))
     assert len(str(info)) < 250
     assert "iVBOR" not in str(info)
+
+
+def test_a_media_type_that_is_none_is_left_out() -> None:
+    """Issue 5 point 5: what a URL says of itself is not copied unless it is a media type."""
+    part = {"type": "file", "file": {"file_data": "data:" + "a/b" * 300 + ";base64,aGk="}}
+    store, _ = asked(LogMode.redacted, [part])
+    (info,) = only(store, "llm_request")["messages"][0]["parts"]
+    assert info == {"type": "file", "bytes": 2, "sha256": hashlib.sha256(b"hi").hexdigest()}

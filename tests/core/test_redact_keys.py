@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from pydantic import BaseModel, Field, RootModel, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from replayt_core import (
     ApprovalPending,
@@ -431,6 +431,14 @@ class Typed(TypedDict):
     ssn: Annotated[str, Redacted]
 
 
+Number = TypeAliasType("Number", Annotated[str, Redacted])
+
+
+class HoldsAlias(BaseModel):
+    ssn: Number
+    mail: Number | None = None
+
+
 class HoldsTyped(BaseModel):
     of: Typed
 
@@ -464,6 +472,7 @@ class Tree(BaseModel):
         (Optional_, {"ssn": SSN}),
         (Listed, {"ssn": ["x", SSN]}),
         (Rooted, {"ssn": SSN, "again": SSN}),
+        (HoldsAlias, {"ssn": SSN, "mail": MAIL}),
         (HoldsTyped, {"of": {"ssn": SSN}}),
         (HoldsData, {"of": {"a": {"ssn": SSN}}}),
         (HoldsAliased, {"of": [{"ssn": SSN}]}),
@@ -509,6 +518,21 @@ def test_an_error_does_not_tell_what_the_attempt_has_just_hidden(value: Any, by_
     assert error is not None
     assert "[redacted]" in error["message"]
     assert not holds(store, SSN, "780511200", "78051.12")
+
+
+def test_a_state_that_does_not_exist_does_not_tell_what_is_hidden() -> None:
+    """DESIGN 3: errors that replayt makes itself are covered, too."""
+
+    def handler(ctx: RunContext) -> str:
+        ctx.set("ssn", SSN)
+        return SSN
+
+    store = MemoryStore()
+    error = run_once(handler, store=store, redact_keys=["ssn"]).error
+    assert error is not None
+    assert error["type"] == "TransitionError"
+    assert not holds(store)
+    assert verify(one_step(handler), store.read(RUN)).ok
 
 
 def test_a_serializer_that_fails_does_not_tell_the_reply() -> None:

@@ -629,6 +629,8 @@ def test_each_part_of_a_boundary_counts(
     found = verify(made(True), log(store)).difference
     assert found is not None
     assert found.what == what
+    if body is failing_with:  # the retry already, not only the end of the run
+        assert log(store)[found.seq - 1].type == "retry_scheduled"
 
 
 def test_a_log_that_takes_another_route_than_was_asked_for_is_found() -> None:

@@ -19,6 +19,7 @@ from replayt_core import (
     verify,
 )
 from replayt_core.aio import AsyncRunContext, AsyncRunner
+from replayt_core.pin import redacted_copy
 from replayt_core.ports.llm import ChatResponse
 from replayt_core.testing import FrozenClock, MockLLMClient
 from replayt_core.timeline import timeline
@@ -368,6 +369,20 @@ def test_concurrent_repairs_are_served_in_the_recorded_order() -> None:
         runner = AsyncRunner(one_step(handler), store, llm_client=EchoClient(reply))
         assert asyncio.run(runner.resume(RUN)).context["teams"] == ["a", "b", "c"]
         assert verify(one_step(handler), store.read(RUN)).ok
+
+
+def test_a_pinned_copy_keeps_size_and_hash_of_what_was_added() -> None:
+    """DESIGN 3: what mode `structured_only` keeps, of a repair as of any message."""
+    store = MemoryStore()
+    run_once(
+        asking(1),
+        store=store,
+        llm_client=answers(PROSE, GOOD),
+        log_mode=LogMode.full,
+    )
+    assert payloads(store, "llm_request")[1]["repair"]["added"]["content"]
+    copied = [event.payload for event in redacted_copy(log(store)) if event.type == "llm_request"]
+    assert set(copied[1]["repair"]["added"]) == {"role", "bytes", "sha256"}
 
 
 def test_why_and_the_timeline_show_every_repair() -> None:

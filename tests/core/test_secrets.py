@@ -18,6 +18,7 @@ from replayt_core import (
     ToolError,
     scrub_tokens,
 )
+from replayt_core.ports.llm import ChatRequest, ChatResponse, RetryListener
 from replayt_core.redaction import Scrubber
 from tests.core.helpers import ASK, RUN, Killed, SecretClient, log, one_step, only, run_once
 
@@ -95,6 +96,45 @@ def test_the_keys_of_settings_are_known_before_the_first_event() -> None:
     store = MemoryStore()
     run_once(lambda ctx: None, store=store, llm_settings=Settings(), inputs={"x": KEY})
     assert not leaks(store)
+
+
+def test_a_client_adds_its_keys_to_those_of_its_settings() -> None:
+    """SC-57: whoever learns of one key forgets no other."""
+    other = "another-key-0123456789"
+
+    class Settings:
+        def client(self) -> Any:
+            return SecretClient(other).enqueue("fine")
+
+        def secrets(self) -> list[str]:
+            return [KEY]
+
+    def handler(ctx: RunContext) -> None:
+        ctx.llm.complete_text(messages=ASK)
+        ctx.note("n", data=f"{KEY} {other}")
+
+    store = MemoryStore()
+    assert run_once(handler, store=store, llm_settings=Settings()).error is None
+    assert only(store, "step_note")["data"] == "[secret] [secret]"
+
+
+def test_a_reply_that_holds_a_key_is_handed_over_as_it_is_logged() -> None:
+    """DESIGN 2: live equals served, so the handler gets the reply without the key, too."""
+
+    class Echoes(SecretClient):
+        def complete(self, request: ChatRequest, *, on_retry: RetryListener) -> ChatResponse:
+            return ChatResponse(text=f"your key is {KEY}", finish_reason="stop")
+
+    got: list[str] = []
+    store = MemoryStore()
+    run_once(
+        lambda ctx: got.append(ctx.llm.complete_text(messages=ASK)),
+        store=store,
+        llm_client=Echoes(KEY),
+        log_mode=LogMode.full,
+    )
+    assert got == ["your key is [secret]"]
+    assert only(store, "llm_response")["reply"]["content"] == got[0]
 
 
 @pytest.mark.parametrize("secret", ['quote"and\\slash', "ünïcödé-sëcrët", "tab\tand\nnewline"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -205,3 +206,53 @@ def test_the_fakes_are_fixtures(project: Path) -> None:
     (project / "tests" / "test_flow.py").write_text(FIXTURES, encoding="utf-8")
     code, out = run_pytest(project)
     assert code == 0, out
+
+
+def test_a_log_that_cannot_be_executed_again_is_no_pass(project: Path) -> None:
+    old = Path(__file__).parents[1] / "fixtures" / "unchained" / "old-completed.jsonl"
+    run_id = json.loads(old.read_text(encoding="utf-8").splitlines()[0])["run_id"]
+    (project / "tests" / "runs" / f"{run_id}.jsonl").write_bytes(old.read_bytes())
+    write_test(project, run_id)
+    code, out = run_pytest(project)
+    assert code == 1
+    assert "it was written by replayt 0.1 to 0.4, which cannot be executed again" in out
+
+
+HIDING = """
+from replayt import Workflow
+
+wf = Workflow("hiding")
+wf.set_initial("read")
+
+
+@wf.step("read")
+def read(ctx):
+    ctx.set("letters", len(ctx.get("name")))
+"""
+SUPPLIED = """
+import hiding
+
+
+def test_supplied(replay_run):
+    assert replay_run(hiding.wf, "hidden-1", supplied={"name": "Ada"}).ok
+
+
+def test_not_supplied(replay_run):
+    replay_run(hiding.wf, "hidden-1")
+"""
+
+
+def test_what_the_log_has_hidden_is_handed_in(project: Path) -> None:
+    (project / "hiding.py").write_text(HIDING, encoding="utf-8")
+    (project / "tests" / "test_flow.py").write_text(SUPPLIED, encoding="utf-8")
+    names: dict[str, object] = {"__name__": "recorded_hiding"}
+    exec(compile(HIDING, "hiding.py", "exec"), names)  # noqa: S102
+    store = JSONLStore(project / "tests" / "runs")
+    Runner(names["wf"], store, redact_keys=["name"]).run(  # type: ignore[arg-type]
+        {"name": "Ada"}, run_id="hidden-1"
+    )
+    code, out = run_pytest(project)
+    assert code == 1
+    assert "1 failed, 1 passed" in out
+    assert "pinned run hidden-1 cannot be executed again" in out
+    assert "Traceback" not in out

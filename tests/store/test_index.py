@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from replayt_core import DamagedLogError, MemoryStore
 from replayt_store import JSONLStore
+from replayt_store._when import UNKNOWN, micros
 from replayt_store.index import RunIndex
 from replayt_store.mirror import MirrorStore
 from replayt_store.selection import Selection
@@ -109,6 +112,28 @@ def test_older_forms_of_time_sort_among_the_others(tmp_path: Path) -> None:
         assert listed(index) == summaries(store)
         since = Selection(since="2025-03-02T11:00:00+01:00")
         assert ids(list(index.runs(since))) == ["new", "old-paused", "old-failed"]
+
+
+def test_a_run_without_a_start_is_listed_where_it_was_written(store: JSONLStore) -> None:
+    """And nobody is told that it started then."""
+    completed(store, "old", day=1)
+    completed(store, "new", day=3)
+    store.path("broken").write_bytes(b"no event\n")
+    os.utime(store.path("broken"), (0, datetime(2026, 1, 2, tzinfo=timezone.utc).timestamp()))
+    with RunIndex.of(store) as index:
+        index.refresh()
+        assert ids(list(index.runs())) == ["new", "broken", "old"]
+        ((starts,),) = index.columns(Selection(), {"runs": ["started_at"]})["runs"]
+    unknown, *known = json.loads(starts)
+    assert unknown == UNKNOWN
+    assert known == [micros(f"2026-01-0{day}T00:00:00Z") for day in (3, 1)]
+
+
+def test_a_selection_may_begin_before_1970(store: JSONLStore) -> None:
+    some_runs(store)
+    with RunIndex.of(store) as index:
+        index.refresh()
+        assert index.count(Selection(since="0001-01-01T00:00:00Z")) == index.count()
 
 
 def test_a_selection_matches_everything_that_is_set(store: JSONLStore) -> None:
@@ -424,6 +449,12 @@ def spoil_version(path: Path) -> None:
     connection.close()
 
 
+def spoil_tables(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE llm_calls")
+    connection.close()
+
+
 def spoil_middle(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4096:] = b"\x55" * (len(data) - 4096)
@@ -438,6 +469,7 @@ def spoil_middle(path: Path) -> None:
         lambda path: path.unlink(),
         lambda path: path.write_bytes(path.read_bytes()[:2000]),
         spoil_version,
+        spoil_tables,
         spoil_middle,
     ],
 )

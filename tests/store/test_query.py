@@ -337,6 +337,59 @@ def test_a_place_that_cannot_be_written_is_named(store: JSONLStore, tmp_path: Pa
             analytics.export("SELECT 1", format="xml", out=tmp_path / "out")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
+def test_a_link_stays_and_a_pipe_is_left_alone(
+    store: JSONLStore, tmp_path: Path, form: Any
+) -> None:
+    """A file in place of a device or a pipe would take it away from everybody else."""
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    os.mkfifo(tmp_path / "pipe")
+    with RunIndex.of(store) as index:
+        analytics = Analytics(index, store)
+        assert analytics.export("SELECT 1 AS a", format=form, out=tmp_path / "link") == 1
+        for name in ("pipe", "runs"):
+            with pytest.raises(AnalyticsError, match=f"{name}: it is no regular file"):
+                analytics.export("SELECT 1 AS a", format=form, out=tmp_path / name)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() != b"old"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="file size limits are POSIX")
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_a_disk_that_refuses_is_no_fault_of_the_sql(
+    store: JSONLStore, tmp_path: Path, form: str
+) -> None:
+    """What the system says to DuckDB is an error of the file, not a refused query."""
+    program = (
+        "import resource, signal, sys\n"
+        "from replayt_store import JSONLStore\n"
+        "from replayt_store.analytics import Analytics, AnalyticsError\n"
+        "from replayt_store.index import RunIndex\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "store = JSONLStore(sys.argv[1])\n"
+        "with RunIndex.of(store) as index:\n"
+        "    index.refresh()\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "    sql = 'SELECT hash(range) AS a FROM range(100000)'\n"
+        "    try: Analytics(index, store).export(sql, format=sys.argv[2], out=sys.argv[3])\n"
+        "    except AnalyticsError as error:\n"
+        "        print(type(error).__name__, type(error.__cause__).__name__, error)\n"
+    )
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(store.directory), form, str(out)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.startswith("AnalyticsError OSError")
+    assert f"cannot write {out}: the file has reached the size limit" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
 # --- imports --------------------------------------------------------------------------------------
 
 

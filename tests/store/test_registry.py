@@ -51,6 +51,13 @@ def test_a_path_is_no_url(url: str) -> None:
         open_store(url)
 
 
+@pytest.mark.parametrize("scheme", ["jsonl", "sqlite"])
+@pytest.mark.parametrize("odd", ["a\0b", "a\ud800b"])
+def test_what_no_path_can_hold_is_refused_at_once(scheme: str, odd: str) -> None:
+    with pytest.raises(StoreURLError, match="no path can hold"):
+        open_store(f"{scheme}:///{odd}")
+
+
 def test_an_unknown_scheme_lists_the_known_ones_and_shows_no_password() -> None:
     with pytest.raises(StoreURLError, match=r"known: .*jsonl") as caught:
         open_store("nosuch://user:secret@host/db")

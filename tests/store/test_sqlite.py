@@ -55,6 +55,13 @@ class TestSQLiteStore(StoreContract):
         change_line(directory / "runs.db", seq, b'{"seq": 1}', run_id=run_id)
 
 
+class Later(System):
+    """Where files that were just written are old, so that a connection to one may be kept."""
+
+    def now_ns(self) -> int:
+        return time.time_ns() + 3_600_000_000_000
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> SQLiteStore:
     return SQLiteStore(tmp_path / "data" / "runs.db", clock=FakeClock())
@@ -142,7 +149,7 @@ def test_a_reader_at_rest_notices_a_writer(store: SQLiteStore) -> None:
     """The file at rest is read without locks: whoever writes meanwhile must be seen."""
     write(store, 2)
     store.close()
-    reader = SQLiteStore(store.file)
+    reader = SQLiteStore(store.file, system=Later())
     assert seqs(reader) == [1, 2]
     write(store, 1)
     assert seqs(reader) == [1, 2, 3], "while it is open"
@@ -189,8 +196,8 @@ def test_tables_made_while_a_reader_looks_are_not_taken_for_a_foreign_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "runs.db"
-    query(file, "PRAGMA journal_mode = WAL")  # a file with a header, and no table yet
-    writer = SQLiteStore(file)
+    writer, reader = SQLiteStore(file), SQLiteStore(file)
+    connect = sqlite3.connect
 
     class Overtaken(sqlite3.Connection):
         def execute(self, sql: str, *values: object) -> sqlite3.Cursor:  # type: ignore[override]
@@ -199,13 +206,15 @@ def test_tables_made_while_a_reader_looks_are_not_taken_for_a_foreign_database(
                 write(writer, 1)
             return super().execute(sql, *values)
 
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda *args, **how: connect(*args, **how, factory=Overtaken)
-    )
-    reader = SQLiteStore(file)
-    assert seqs(reader) in ([], [1])
-    assert seqs(reader) == [1]
+    with closing(connect(file)) as first:  # who has the file open, and made no table yet
+        first.execute("PRAGMA journal_mode = WAL").fetchall()
+        first.execute("SELECT * FROM sqlite_master").fetchall()
+        monkeypatch.setattr(
+            sqlite3, "connect", lambda *args, **how: connect(*args, **how, factory=Overtaken)
+        )
+        assert seqs(reader) == []
+        assert sqlite3.connect is connect, "it was overtaken"
+        assert seqs(reader) == [1]
     writer.close()
     reader.close()
 
@@ -239,7 +248,7 @@ def test_a_text_that_is_no_utf_8_keeps_nobody_from_the_other_runs(store: SQLiteS
 def test_a_read_goes_on_over_writes_and_closes_between_its_steps(store: SQLiteStore) -> None:
     events = write(store, *[1] * 5, text="x" * 700_000)  # more than is read at once
     store.close()
-    reader = SQLiteStore(store.file)
+    reader = SQLiteStore(store.file, system=Later())
     reading = reader.read("r1")
     assert next(reading).seq == 1
     write(store, 2)
@@ -491,6 +500,16 @@ def test_what_stands_before_damage_is_read_and_nothing_is_appended(
         other.delete("r1", after=1)
     assert other.delete("r1", after=2) > 0
     assert list(other.run_ids()) == ["r2"]
+
+
+def test_missing_tables_are_damage(store: SQLiteStore) -> None:
+    write(store, 1)
+    store.close()
+    query(store.file, "DROP TABLE lines")
+    with pytest.raises(DamagedLogError, match="no such table"):
+        seqs(store)
+    with pytest.raises(DamagedLogError, match="no such table"):
+        store.append("r2", batch("note", run_id="r2"), after=0)
 
 
 def test_a_damaged_page_is_damage_not_a_crash(store: SQLiteStore) -> None:

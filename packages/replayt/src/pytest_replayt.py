@@ -7,7 +7,7 @@ stands beside the package `replayt` and not in it, and what the fixtures need is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
@@ -28,7 +28,12 @@ class ReplayRun(Protocol):
     """What the fixture `replay_run` is: call it with a workflow and the name of a pinned run."""
 
     def __call__(
-        self, workflow: Workflow, name: str, *, tools: Sequence[Callable[..., Any]] = ()
+        self,
+        workflow: Workflow,
+        name: str,
+        *,
+        tools: Sequence[Callable[..., Any]] = (),
+        supplied: Mapping[str, Any] | None = None,
     ) -> Verification:
         """What was verified. Fails the test when the workflow does something else."""
 
@@ -62,24 +67,33 @@ def run_store() -> MemoryStore:
 def replay_run(request: pytest.FixtureRequest) -> ReplayRun:
     """Execute a workflow again against a pinned run; a difference fails the test.
 
-    `replay_run(workflow, name, tools=())`: the name is the run's id, or how the id of the only
-    such run begins. The tools are those that the runner was given.
+    `replay_run(workflow, name, tools=(), supplied=None)`: the name is the run's id, or how the id
+    of the only such run begins. The tools are those that the runner was given; `supplied` hands in
+    values that the log has hidden (`redact_keys`).
     """
     directory = _directory(request)
 
     def replay(
-        workflow: Workflow, name: str, *, tools: Sequence[Callable[..., Any]] = ()
+        workflow: Workflow,
+        name: str,
+        *,
+        tools: Sequence[Callable[..., Any]] = (),
+        supplied: Mapping[str, Any] | None = None,
     ) -> Verification:
-        from replayt import DamagedLogError, StoreError, verify
+        from replayt import DamagedLogError, RedactedValueError, StoreError, verify
         from replayt.persistence import JSONLStore
 
         store = JSONLStore(directory)
         run_id = _find(store, name)
         try:
             events = store.read(run_id)
-            found = verify(workflow, events, tools=tools, timeout_seconds=_SECONDS)
+            found = verify(
+                workflow, events, tools=tools, timeout_seconds=_SECONDS, supplied=supplied
+            )
         except (DamagedLogError, StoreError) as error:
             _fail(f"pinned run {run_id} cannot be read: {error}")
+        except RedactedValueError as error:
+            _fail(f"pinned run {run_id} cannot be executed again: {error}; here: supplied={{...}}")
         if not (found.ok and found.executed):
             lines = [f"{store.path(run_id)} does not verify any more:", *_findings(found)]
             _fail("\n".join(lines))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from replayt_cli import exit_codes
 from replayt_cli.guarding import Guard
+from replayt_cli.recorded import torn_bytes
 from replayt_cli.streams import kept_for_results
 from replayt_core import (
     DamagedLogError,
+    Event,
     RedactedValueError,
     RunNotFoundError,
     RunSummary,
@@ -46,6 +48,7 @@ class CheckedRun:
     """One run, and what was found. `problem` says why nothing of it could be checked.
 
     `summary` knows what the first line says. With `strict` unchained lines are a finding.
+    `torn_bytes` is the size of a batch that was cut short at the end: what a crash leaves behind.
     """
 
     run_id: str
@@ -55,6 +58,7 @@ class CheckedRun:
     strict: bool = False
     timed_out: bool = False
     redacted: bool = False
+    torn_bytes: int = 0
 
     @property
     def finding(self) -> Finding:
@@ -102,6 +106,7 @@ class CheckedRun:
             "events": found.events,
             "head": found.head,
             "head_found": found.head_found,
+            "torn_bytes": self.torn_bytes,
             "chained": found.chained,
             "unchained": list(found.unchained),
             "illegal": [{"seq": seq, "problem": problem} for seq, problem in found.illegal],
@@ -129,12 +134,14 @@ def check_run(
     Of the handlers that are executed again the prints go to stderr.
     """
     summary, verification, problem, timed_out = RunSummary(run_id), None, None, False
+    lines = _Lines()
     try:
         summary = _beginning(store, run_id)
+        events = lines.counted(store.read(run_id))
         if again is None:
-            verification = verify(None, store.read(run_id), head=head)
+            verification = verify(None, events, head=head)
         else:
-            verification = _execute(store, run_id, again, head)
+            verification = _execute(run_id, events, again, head)
     except DamagedLogError as error:
         problem = str(error)
     except StepTimeout as error:  # it struck between two handlers
@@ -146,15 +153,30 @@ def check_run(
         problem=problem,
         strict=strict,
         timed_out=timed_out,
+        torn_bytes=torn_bytes(store, run_id, lines.size) if lines.ended else 0,
     )
 
 
-def _execute(store: EventStore, run_id: str, again: Again, head: str | None) -> Verification:
+class _Lines:
+    """Counts the bytes of a log while it is read; `ended` says whether all of it was."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.ended = False
+
+    def counted(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            self.size += len(event.line) + 1
+            yield event
+        self.ended = True
+
+
+def _execute(run_id: str, events: Iterator[Event], again: Again, head: str | None) -> Verification:
     guard = again.guard
     with kept_for_results(), guard.checking(run_id):
         return verify(
             again.workflow,
-            guard.reading(store.read(run_id)),
+            guard.reading(events),
             head=head,
             llm_client=again.llm_client,
             timeout_seconds=guard.seconds,

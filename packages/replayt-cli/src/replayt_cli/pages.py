@@ -46,6 +46,10 @@ def put_out(text: str, out: str | None) -> None:
 def _write_whole(path: Path, text: str) -> None:
     if path.is_dir():
         raise IsADirectoryError(21, "it is a directory: give the name of a file in it", str(path))
+    path = Path(os.path.realpath(path))  # a link stays, what it leads to is written anew
+    if path.exists() and not path.is_file():
+        # A file put in its place would take a device or a pipe away from everybody else.
+        raise OSError(22, "it is no regular file: choose another name", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
     file = beside.open("x", encoding="utf-8", newline="\n")

@@ -34,21 +34,23 @@ def find_fork_point(run_id: str, events: Iterable[Event], at: int | str) -> Fork
     state = new_state(run_id)
     found: ForkPoint | None = None
     seen: list[str] = []
+    first = 0
     for event in events:
         apply(state, event)
         if event.type != "state_entered" or event.payload.get("attempt", 1) != 1:
             continue
-        if isinstance(at, int) and event.seq > at:
-            break
+        first = first or event.seq
         seen.append(f"{state.state}:{state.visit}")
-        if isinstance(at, int) or at in (state.state, seen[-1]):
+        if event.seq <= at if isinstance(at, int) else at in (state.state, seen[-1]):
             found = _point(state, event)
     if state.phase == "absent":
         raise RunNotFoundError(f"no run {run_id!r} in this store")
     if found is None or (isinstance(at, int) and at > state.last_seq):
+        if not seen:
+            raise VisitNotFoundError(f"run {run_id} has entered no state: nothing to fork from")
         raise VisitNotFoundError(
-            f"run {run_id} has no visit at {at!r}; fork at a seq up to {state.last_seq}, or at one "
-            f"of {', '.join(seen[-12:]) or 'no state'}"
+            f"run {run_id} has no visit at {at!r}; fork at a seq from {first} to "
+            f"{state.last_seq}, or at one of {', '.join(seen[-12:])}"
         )
     return found
 

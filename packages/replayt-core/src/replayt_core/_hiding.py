@@ -65,6 +65,9 @@ class Hiding:
         shown = {
             name: self._hidden(value) if name in _DATA else value for name, value in payload.items()
         }
+        error = payload.get("error")
+        if isinstance(error, dict) and isinstance(error.get("message"), str):
+            shown["error"] = {**error, "message": self.cover(error["message"])}
         overrides = payload.get("overrides")
         answers = overrides.get("calls") if isinstance(overrides, dict) else None
         if isinstance(overrides, dict) and isinstance(answers, dict):

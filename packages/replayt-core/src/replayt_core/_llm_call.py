@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar, cast
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, PydanticUserError
 
 from replayt_core._attempt import Attempt, Services, hash_parts
 from replayt_core._content import message_infos
@@ -317,4 +317,10 @@ def _retry(call: int, notice: RetryNotice) -> Payload:
 @lru_cache(maxsize=256)
 def _json_schema(schema: type[BaseModel]) -> dict[str, JsonValue]:
     """The JSON Schema of a model, made once: it costs more than the rest of the call."""
-    return schema.model_json_schema()
+    try:
+        return schema.model_json_schema()
+    except PydanticUserError as error:
+        raise DefinitionError(
+            f"ctx.llm.parse: {schema.__name__} has no JSON schema, so no model can be asked for "
+            f"it: {str(error).splitlines()[0]}"
+        ) from None

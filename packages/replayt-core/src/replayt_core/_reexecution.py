@@ -283,7 +283,8 @@ class Reexecution:
         found = compare_batches(end, drafts)
         if found is None:
             return None
-        place, details = _place(step), ()
+        place = _place(step)
+        details: tuple[str, ...] = ()
         if isinstance(done.outcome, Raised) and found[1].endswith(_HOW_IT_FAILS):
             place = done.outcome.error.get("location") or place
             details = tuple(error_differences(end, done.outcome.error))

@@ -164,6 +164,7 @@ class Session:
         set_aside = self._close(attempt)
         if set_aside is not None:
             return set_aside
+        attempt.learn_hidden()
         delta, bad = attempt.data.delta()
         over_budget = attempt.settled_over_budget()
         if over_budget is not None:

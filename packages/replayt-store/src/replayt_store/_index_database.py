@@ -22,6 +22,8 @@ VERSION = 1
 # Others write a few hundred rows at a time; whoever holds the lock longer is not waited for.
 PATIENCE_SECONDS = 0.5
 
+_MADE = {statement for statement in SCHEMA if statement.startswith("CREATE ")}
+
 Result = TypeVar("Result")
 
 
@@ -138,10 +140,10 @@ def _open_file(path: str) -> sqlite3.Connection:
     )
     try:
         connection.execute("PRAGMA synchronous = OFF")
-        if _version(connection) != (APPLICATION_ID, VERSION):
+        if not _is_current(connection):
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
             connection.execute("BEGIN IMMEDIATE")
-            if _version(connection) != (APPLICATION_ID, VERSION):
+            if not _is_current(connection):
                 _make_tables(connection)
             connection.execute("COMMIT")
     except BaseException:
@@ -150,15 +152,16 @@ def _open_file(path: str) -> sqlite3.Connection:
     return connection
 
 
-def _version(connection: sqlite3.Connection) -> tuple[int, int]:
+def _is_current(connection: sqlite3.Connection) -> bool:
+    """Whether it is an index of this version, with its tables as they are made here."""
     application, version = (
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("application_id", "user_version")
     )
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if tables and application != APPLICATION_ID:
+    made = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master") if sql}
+    if made and application != APPLICATION_ID:
         raise sqlite3.NotSupportedError("somebody else's database")
-    return application, version
+    return (application, version) == (APPLICATION_ID, VERSION) and made == _MADE
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
@@ -188,7 +191,7 @@ def _copy(path: str) -> sqlite3.Connection | None:
         try:
             source = sqlite3.connect(f"file:{quote(path)}?{mode}", uri=True, timeout=0)
             with closing(source):
-                if _version(source) != (APPLICATION_ID, VERSION):
+                if not _is_current(source):
                     return None
                 copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
                 source.backup(copy)

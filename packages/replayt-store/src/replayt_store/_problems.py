@@ -56,14 +56,18 @@ _SQLITE_CAUSES = {
     "disk i/o error": _CAUSES[errno.EIO],
     "readonly database": "the file, its directory or the file system is read-only: check who owns "
     "them, or choose another place",
-    "unable to open database file": "the directory is gone or cannot be used: check who owns it, "
-    "or choose another",
+    "unable to open database file": "the directory is gone or cannot be used, or too many files "
+    "are open: check who owns it, or choose another",
     "database is locked": "another process keeps the database locked: wait until it has ended, "
     "then try again",
     "database table is locked": "another process keeps the database locked: wait until it has "
     "ended, then try again",
 }
-_SQLITE_DAMAGE = ("malformed", "not a database", "file is encrypted", "unsupported file format")
+_SQLITE_DAMAGE = (
+    *("malformed", "not a database", "file is encrypted", "unsupported file format"),
+    # Tables that this package made hold no such surprises.
+    *("constraint failed", "no such table", "no such column"),
+)
 
 
 def database_problem(doing: Literal["read", "write"], path: str, error: Exception) -> StoreError:

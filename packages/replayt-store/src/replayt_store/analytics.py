@@ -10,6 +10,7 @@ DuckDB itself says that SQL from strangers needs a sandbox of the operating syst
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -59,6 +60,7 @@ __all__ = [
 ExportFormat = Literal["parquet", "csv", "jsonl"]
 
 _FETCH = 2_000
+_SYSTEM_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO, errno.EMFILE)
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": "2",
     "autoinstall_known_extensions": "false",
@@ -152,7 +154,10 @@ class Analytics:
 
         Raises `QueryRefusedError`, `QueryTimeoutError` and `AnalyticsError`.
         """
-        with self._asked(sql, memory, seconds) as (connection, question, deadline):
+        with (
+            _one_line_problems("the query cannot be answered"),
+            self._asked(sql, memory, seconds) as (connection, question, deadline),
+        ):
             result = connection.execute(question.sql)
             rows: list[tuple[object, ...]] = []
             most = None if limit is None else limit + 1
@@ -192,7 +197,10 @@ class Analytics:
         if format not in get_args(ExportFormat):
             raise ValueError(f"format must be one of {', '.join(get_args(ExportFormat))}")
         target = Path(out)
-        with _one_line_problems(target), tempfile.TemporaryDirectory(prefix="replayt-") as folder:
+        with (
+            _one_line_problems(f"cannot write {target}"),
+            tempfile.TemporaryDirectory(prefix="replayt-") as folder,
+        ):
             real = _replaceable(target)
             kept = os.path.join(folder, "answer.duckdb")
             with self._asked(sql, memory, seconds, kept) as (connection, question, deadline):
@@ -271,16 +279,29 @@ def _mapped(deadline: Deadline | None) -> Iterator[None]:
         raise QueryRefusedError(
             f"a query sees the views and nothing else: {_first_line(error)}"
         ) from None
-    except duckdb.Error as error:
+    except (duckdb.IOException, duckdb.TransactionException) as error:
+        raise _system_error(error) from None
+    except (duckdb.BinderException, duckdb.CatalogException) as error:
         raise QueryRefusedError(f"{_first_line(error)}; the views are {', '.join(VIEWS)}") from None
+    except duckdb.Error as error:
+        raise QueryRefusedError(_first_line(error)) from None
 
 
 @contextmanager
-def _one_line_problems(target: Path) -> Iterator[None]:
+def _one_line_problems(refusal: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AnalyticsError(f"cannot write {target}: {cause(error)}") from error
+        raise AnalyticsError(f"{refusal}: {cause(error)}") from error
+
+
+def _system_error(error: duckdb.Error) -> OSError:
+    """What the operating system said, by its words: DuckDB tells its number in some places only."""
+    text = str(error)
+    for number in _SYSTEM_ERRORS:
+        if os.strerror(number) in text:
+            return OSError(number, os.strerror(number))
+    return OSError(_first_line(error))
 
 
 def _replaceable(target: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -39,6 +40,10 @@ def open_store(url: str) -> EventStore:
     cannot hold a password.
     """
     match = _SCHEME.match(url)
+    if not _is_path_text(url):
+        raise StoreURLError(
+            "a store URL holds a NUL or half of a character, which no path can hold"
+        )
     if not match:
         raise StoreURLError(
             "a store is named by a URL with a scheme, for example jsonl:///.replayt/runs; known: "
@@ -52,6 +57,13 @@ def open_store(url: str) -> EventStore:
             f"what is registered for {scheme}:// is no store: it lacks append, read or run_ids"
         )
     return store
+
+
+def _is_path_text(url: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(url)
+    except UnicodeEncodeError:
+        return False
 
 
 def _load(scheme: str) -> Callable[[str], EventStore]:

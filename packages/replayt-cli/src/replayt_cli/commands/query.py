@@ -142,8 +142,9 @@ def _export(question: Question, sql: str, form: Format, out: str, timeout: float
     from replayt_cli.render.text import count_of, echo, escape
     from replayt_core import StoreError
 
-    if Path(out).is_dir():
-        raise OutputError(f"cannot write {out}: it is a directory")
+    if Path(out).exists() and not Path(out).is_file():
+        kind_of_it = "a directory" if Path(out).is_dir() else "no regular file"
+        raise OutputError(f"cannot write {out}: it is {kind_of_it}: choose another name")
     kind = cast("Literal['parquet', 'csv', 'jsonl']", form.value)
     with analytics(question) as calculating:
         try:

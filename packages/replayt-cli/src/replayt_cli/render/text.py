@@ -9,6 +9,7 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime, timezone
 from typing import TextIO
 
 _COLOURS = {
@@ -138,11 +139,17 @@ def count_of(number: int, one: str, many: str | None = None) -> str:
 
 
 def short_time(ts: str | None) -> str:
-    """A time of day to the second, without what every line of a listing repeats."""
+    """A log timestamp in UTC to the second; what is none is shown as it stands."""
     if ts is None:
         return "-"
-    whole = ts.partition(".")[0].removesuffix("Z")
-    return escape(f"{whole.replace('T', ' ')}Z")
+    try:
+        # Before Python 3.11 `Z` was not understood; logs of older releases have `+00:00`.
+        moment = datetime.fromisoformat(ts[:-1] + "+00:00" if ts.endswith("Z") else ts)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+        return moment.isoformat(" ", "seconds") + "Z"
+    except (ValueError, OverflowError):
+        return escape(ts)
 
 
 def bytes_of(number: int) -> str:

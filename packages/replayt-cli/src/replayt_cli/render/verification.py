@@ -27,6 +27,8 @@ def print_report(run: CheckedRun) -> None:
     _field("head", found.head)
     if found.head_found is not None:
         _field("asked head", "stands in the log" if found.head_found else "is that of no line")
+    if run.torn_bytes:
+        _field("torn tail", f"{count_of(run.torn_bytes, 'byte')} of a batch that was cut short")
     if found.unchained:
         strict = "" if run.strict else "; --strict counts them as a finding"
         _field("unchained", f"{_seqs(found.unchained)} (without `prev`){strict}")

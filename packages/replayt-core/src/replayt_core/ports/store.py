@@ -64,7 +64,10 @@ class LocksRuns(Protocol):
     """A store that can keep a second executor out, in this process and in others."""
 
     def lock(self, run_id: str) -> AbstractContextManager[None]:
-        """Hold the run while it is executed. Raises `RunLockedError` when someone else does."""
+        """Hold the run while it is executed. Raises `RunLockedError` when someone else does.
+
+        An `append` by a caller that holds no lock takes it for its own duration.
+        """
         ...
 
     def locked(self, run_id: str) -> bool:

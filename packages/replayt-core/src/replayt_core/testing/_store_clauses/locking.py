@@ -5,7 +5,13 @@ from __future__ import annotations
 from replayt_core.errors import ConflictError, RunLockedError
 from replayt_core.ports.store import EventStore, LocksRuns
 from replayt_core.testing._processes import Line, Worker
-from replayt_core.testing._store_case import ContractViolation, StoreCase, clause, require
+from replayt_core.testing._store_case import (
+    ContractViolation,
+    StoreCase,
+    append_patiently,
+    clause,
+    require,
+)
 
 
 def _locks(store: EventStore) -> LocksRuns:
@@ -68,6 +74,23 @@ def the_holder_writes(case: StoreCase) -> None:
     case.expect(events, "a run that was held")
 
 
+@clause("locking", "persistence")
+def a_lock_keeps_other_writers_out(case: StoreCase) -> None:
+    """While a run is held, `append` by anybody else raises `RunLockedError`, and writes nothing."""
+    events = case.written(1)
+    more = case.batch(["note"], after=events)
+    other = case.open()
+    with _locks(case.store).lock(case.run_id):
+        try:
+            other.append(case.run_id, more, after=1)
+        except RunLockedError:
+            case.expect(events, "a held run, after a refused append")
+        else:
+            raise ContractViolation("a run that someone else holds was appended to")
+    append_patiently(other, case.run_id, more, after=1)
+    case.expect(events + more, "a run that is free again")
+
+
 @clause("locking", "persistence", "processes")
 def a_lock_dies_with_its_holder(case: StoreCase) -> None:
     """A lock keeps other processes out, and is free once the process that holds it is dead."""
@@ -101,5 +124,6 @@ CLAUSES = (
     a_lock_is_freed,
     locked_tells,
     the_holder_writes,
+    a_lock_keeps_other_writers_out,
     a_lock_dies_with_its_holder,
 )

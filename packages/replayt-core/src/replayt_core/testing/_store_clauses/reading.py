@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pydantic import JsonValue
 
 from replayt_core.chain import decode
+from replayt_core.errors import DamagedLogError
 from replayt_core.events import Draft
 from replayt_core.testing._store_case import TS, StoreCase, clause, require
 
@@ -80,8 +83,13 @@ def run_ids_lists_each_run_once(case: StoreCase) -> None:
     other = case.new_run_id()
     case.written(2, 1)
     case.written(1, run_id=other)
-    found = [run_id for run_id in case.store.run_ids() if run_id in (case.run_id, other)]
+    listed = list(case.store.run_ids())
+    found = [run_id for run_id in listed if run_id in (case.run_id, other)]
     require(sorted(found) == sorted([case.run_id, other]), f"run_ids gave {found}")
+    for run_id in listed:
+        with suppress(DamagedLogError):
+            first = next(iter(case.store.read(run_id)), None)
+            require(first is not None, f"run_ids gave {run_id}, which reads as nothing")
 
 
 @clause()
