@@ -565,6 +565,49 @@ def test_a_tag_of_a_hidden_name_is_refused() -> None:
     assert len(list(store.run_ids())) == 1
 
 
+@pytest.mark.parametrize("effect", ["call", "note"])
+def test_what_was_recorded_before_a_name_was_hidden_is_no_difference(effect: str) -> None:
+    """DESIGN 5: a model marks its fields from its first call on, and the attempt begins before."""
+
+    def handler(ctx: RunContext) -> None:
+        ctx.tools.register(lambda iban: [iban], name="look")
+        if effect == "call":
+            ctx.tools.call("look", {"iban": ctx.get("asked")})
+        else:
+            ctx.note("n", data={"iban": ctx.get("asked")})
+        ctx.llm.parse(Inner, messages=ASK)
+        if ctx.request_approval("go"):
+            ctx.set("done", True)
+
+    store = MemoryStore()
+    mock = MockLLMClient().enqueue(f'{{"iban": "{SSN}"}}')
+    run_once(handler, store=store, llm_client=mock, inputs={"asked": MAIL})
+    resolve(store, RUN, "go", approved=True)
+    supplied = {"iban": SSN}
+    assert verify(one_step(handler), store.read(RUN), supplied=supplied).ok
+    resumed = Runner(one_step(handler), store).resume(RUN, supplied=supplied)
+    assert resumed.status == "completed"
+    assert verify(one_step(handler), store.read(RUN), supplied=supplied).ok
+    other = cut_behind(store, "approval_resolved")
+    changed = one_step(lambda ctx: handler(Changed(ctx)))  # type: ignore[arg-type]
+    found = verify(changed, other.read(RUN), supplied=supplied).difference
+    assert found is not None
+    assert "other@corp.net" not in str(found)
+
+
+class Changed:
+    """A context whose value under `asked` is another."""
+
+    def __init__(self, ctx: RunContext) -> None:
+        self._ctx = ctx
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ctx, name)
+
+    def get(self, key: str) -> Any:
+        return "other@corp.net"
+
+
 @pytest.mark.parametrize("bad", ["ssn", [""], [1], ["set"], ["unset"], ["$redacted"], 5])
 def test_names_that_cannot_be_hidden_are_refused(bad: Any) -> None:
     """House style 5."""

@@ -215,6 +215,19 @@ def test_statistics_of_a_selection_say_how_many_runs_there_are(tmp_path: Path) -
             assert found.query(f"FROM {view} SELECT DISTINCT run_id").rows == (("two",),)
 
 
+def test_a_call_costs_what_the_model_that_answered_costs(tmp_path: Path) -> None:
+    store = JSONLStore(tmp_path / "runs")
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+    answer = ("llm_response", {"call": 1, "model": "m-dated", "usage": usage})
+    append(store, "a", started(), entered(), asked(1, "m"), answer)
+    dated = ModelPrice(input=Decimal(2), output=Decimal(2))
+    prices = Prices(models={**PRICES.models, "m-dated": dated})
+    with analytics(store, prices=prices) as found:
+        cost = found.stats().cost
+    assert cost is not None
+    assert cost.usd == 2
+
+
 def test_cost_is_exact_and_says_what_has_no_price(tmp_path: Path) -> None:
     store = JSONLStore(tmp_path / "runs")
     failure = ("llm_response", {"call": 1, "ok": False, "error": {"kind": "server"}})

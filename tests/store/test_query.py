@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from replayt_core import MemoryStore, StoreError
 from replayt_store import JSONLStore
+from replayt_store._deadline import Deadline
 from replayt_store.index import RunIndex
 from tests.store.runs import append, completed, entered, started
 
@@ -256,6 +258,53 @@ def test_the_events_are_what_was_logged(store: JSONLStore) -> None:
     assert [(*row[:3], json.loads(row[3])) for row in rows] == logged
 
 
+class Counting:
+    """A connection that counts how often it is interrupted."""
+
+    def __init__(self) -> None:
+        self.calls = threading.Semaphore(0)
+
+    def interrupt(self) -> None:
+        self.calls.release()
+
+
+def test_a_query_is_interrupted_again_until_it_is_left_alone() -> None:
+    """An interrupt between two statements is lost, so one is not enough."""
+    connection = Counting()
+    with Deadline(connection, 0.0) as deadline:
+        for _ in range(3):
+            assert connection.calls.acquire(timeout=60)
+        with pytest.raises(QueryTimeoutError, match="0 s"):
+            deadline.check()
+
+
+def test_settings_are_shut_before_a_query_is_planned(store: JSONLStore) -> None:
+    settings = ("enable_external_access", "lock_configuration")
+    sql = ", ".join(f"current_setting('{name}')" for name in settings)
+    assert query(store, f"SELECT {sql}").rows == ((False, True),)
+
+
+@pytest.mark.parametrize("view", ["events", "states"])
+def test_what_a_run_wrote_after_the_look_is_in_no_view(store: JSONLStore, view: str) -> None:
+    """Else the events of a query would not be those that its runs count."""
+    append(store, "on", started(), entered())
+    with RunIndex.of(store) as index:
+        index.refresh()
+        append(store, "on", entered("b"))
+        counts = "(SELECT sum(events)::BIGINT FROM runs), (SELECT sum(states)::BIGINT FROM runs)"
+        sql = f"SELECT count(*), {counts} FROM {view}"  # noqa: S608
+        ((found, events, states),) = Analytics(index, store).query(sql).rows
+    assert found == (events if view == "events" else states)
+
+
+def test_a_pivot_says_which_columns_it_makes(store: JSONLStore) -> None:
+    """Without them it is two statements: the first asks which values there are."""
+    with pytest.raises(QueryRefusedError, match=r"PIVOT .* IN \("):
+        query(store, "PIVOT runs ON status USING count(*)")
+    rows = query(store, "PIVOT runs ON status IN ('completed', 'failed') USING count(*)").rows
+    assert [row[-2:] for row in rows] == [(1, 0), (1, 0)]
+
+
 # --- export ---------------------------------------------------------------------------------------
 
 
@@ -335,6 +384,24 @@ def test_a_place_that_cannot_be_written_is_named(store: JSONLStore, tmp_path: Pa
                 analytics.export("SELECT 1 AS a", format=form, out=tmp_path / "absent/out")
         with pytest.raises(ValueError, match="parquet, csv, jsonl"):
             analytics.export("SELECT 1", format="xml", out=tmp_path / "out")  # type: ignore[arg-type]
+
+
+def test_json_in_a_column_is_a_value_in_json(store: JSONLStore, tmp_path: Path) -> None:
+    """So that `tags` is an object to who reads it, as it is in every other document."""
+    deep = "[" * 900 + "]" * 900
+    sql = f"""SELECT tags, '{{"a": [1, null, "\\ud83d\\ude00"]}}'::JSON AS odd,
+        '{{"a": 1}}' AS text, NULL::JSON AS none, '{deep}'::JSON AS deep
+        FROM runs WHERE run_id = 'r1'"""  # noqa: S608
+    with RunIndex.of(store) as index:
+        index.refresh()
+        analytics = Analytics(index, store)
+        (record,) = analytics.query(sql).records()
+        analytics.export(sql, format="jsonl", out=tmp_path / "out")
+    assert record["tags"] == {"team": "a"}
+    assert record["odd"] == {"a": [1, None, "\U0001f600"]}
+    assert (record["text"], record["none"]) == ('{"a": 1}', None)
+    assert record["deep"] == deep
+    assert json.loads((tmp_path / "out").read_text()) == record
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])

@@ -130,10 +130,11 @@ class Journal:
         if recorded is None:
             return self.calls, None
         self._make(recorded.seq)
+        then_asked = self._hidden_by_now(recorded.request)
         if kind == "tool":
-            then_arguments = recorded.request.get("arguments")
+            then_arguments = then_asked.get("arguments")
             asked = {**asked, "arguments": as_recorded(then_arguments, asked.get("arguments"))}
-        if fingerprint(kind, asked) != fingerprint(recorded.kind, recorded.request):
+        if fingerprint(kind, asked) != fingerprint(recorded.kind, then_asked):
             self.mismatch = (recorded, asked)
             now = describe_call(kind, asked)
             then = describe_call(recorded.kind, recorded.request)
@@ -143,6 +144,10 @@ class Journal:
             if not recorded.servable:
                 self.lost.append(recorded.seq)
         return self.calls, recorded
+
+    def _hidden_by_now(self, recorded: Payload) -> Payload:
+        """What was recorded, as it would be now: its attempt may have hidden more names since."""
+        return self._writer.scrubber.hiding.hide(recorded)
 
     def serves(self, recorded: RecordedCall) -> bool:
         """Whether a recorded call is answered from the log."""
@@ -208,7 +213,9 @@ class Journal:
             seq, recorded = self._notes[self._next_note]
             self._next_note += 1
             self._make(seq)
-            payload = as_recorded(recorded, self._writer.scrubber.encode(payload)[1])
+            payload = self._writer.scrubber.encode(payload)[1]
+            recorded = self._hidden_by_now(recorded)
+            payload = as_recorded(recorded, payload)
             if to_json(recorded) != to_json(payload):
                 self.diverge("a note differs", _short(recorded), _short(payload), seq)
             return

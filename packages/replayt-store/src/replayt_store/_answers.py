@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from replayt_core.errors import StoreError
-from replayt_store._json_values import json_value
+from replayt_store._json_values import json_record
 
 
 class AnalyticsError(StoreError):
@@ -36,6 +36,5 @@ class Table:
     truncated: bool
 
     def records(self) -> list[dict[str, JsonValue]]:
-        """The rows as JSON objects, by `json_value`."""
-        names = self.columns
-        return [dict(zip(names, map(json_value, row), strict=True)) for row in self.rows]
+        """The rows as JSON objects, by `json_value`; columns of type JSON are values, not text."""
+        return [json_record(self.columns, self.types, row) for row in self.rows]

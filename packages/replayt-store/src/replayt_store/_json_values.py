@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from pydantic import JsonValue
+
+
+def json_record(
+    columns: Sequence[str], types: Sequence[str], row: Sequence[object]
+) -> dict[str, JsonValue]:
+    """A row as a JSON object. What a column of type JSON holds is a value of it, not its text."""
+    return {
+        name: _parsed(value) if kind == "JSON" else json_value(value)
+        for name, kind, value in zip(columns, types, row, strict=True)
+    }
+
+
+def _parsed(value: object) -> JsonValue:
+    if isinstance(value, str):
+        # What is nested too deeply, or has numbers without end, stays text.
+        with suppress(ValueError, RecursionError):
+            return json_value(json.loads(value))
+    return json_value(value)
 
 
 def json_value(value: object) -> JsonValue:

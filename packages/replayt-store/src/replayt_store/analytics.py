@@ -30,7 +30,7 @@ from replayt_store._answers import (
 )
 from replayt_store._bulk import Piece, insert_all
 from replayt_store._deadline import Deadline
-from replayt_store._json_values import json_value
+from replayt_store._json_values import json_record, json_value
 from replayt_store._problems import cause
 from replayt_store._query_tables import VIEWS, load_tables
 from replayt_store._sql import statements
@@ -319,7 +319,8 @@ def _understood(connection: duckdb.DuckDBPyConnection, sql: str) -> _Question:
     """The one SELECT that a text is, planned on empty tables."""
     found = connection.extract_statements(sql)
     if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
-        raise QueryRefusedError("a query is exactly one SELECT statement")
+        values = "; give PIVOT its values: ON column IN (…)" if "pivot" in sql.lower() else ""
+        raise QueryRefusedError(f"a query is exactly one SELECT statement{values}")
     text = found[0].query.strip().rstrip(";")
     inner = f"({text}\n)"  # on a line of its own, after a comment that may end the text
     described = connection.execute(f"DESCRIBE SELECT * FROM {inner}").fetchall()  # noqa: S608
@@ -370,13 +371,14 @@ def _written(kept: str, format: ExportFormat, target: Path) -> int:  # noqa: A00
 
 
 def _write_lines(connection: duckdb.DuckDBPyConnection, part: Path) -> None:
+    described = connection.execute("DESCRIBE answer").fetchall()
+    columns, types = zip(*((str(name), str(kind)) for name, kind, *_ in described), strict=True)
     result = connection.execute("SELECT * FROM answer")
-    names = [str(column[0]) for column in result.description]
     with part.open("w", encoding="utf-8", newline="\n") as file:
         while rows := result.fetchmany(_FETCH):
             for row in rows:
-                record = dict(zip(names, map(json_value, row), strict=True))
-                file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+                record = json_record(columns, types, row)
+                file.write(json.dumps(record, allow_nan=False) + "\n")
 
 
 def _ask(

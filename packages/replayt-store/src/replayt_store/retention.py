@@ -132,7 +132,7 @@ def plan(
     for run in index.runs():
         seen = last_seen(run)
         # A run from the future of this clock is not old, whatever the age.
-        old = seen is not None and seen <= now and policy.older_than <= now - seen
+        old = seen is not None and policy.older_than <= now - seen
         end = _end(run, store, policy, old=old)
         reason = _mismatch(run, end, store, policy)
         if reason is None:
