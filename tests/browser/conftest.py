@@ -17,9 +17,10 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 Open = Callable[..., "Page"]
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright runs, no other test of this process can use asyncio.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests. Nothing is downloaded: the system's own is used."""
+    """One browser for the tests of a module. Nothing is downloaded: the system's own is used."""
     api = pytest.importorskip(
         "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
     )

@@ -255,6 +255,21 @@ def test_nothing_from_a_log_reaches_a_terminal_raw(shell: Shell) -> None:
         assert "owned" in sent
 
 
+def test_columns_that_cannot_stand_side_by_side_stand_below_each_other(shell: Shell) -> None:
+    """As `SELECT *`, which everybody asks first: cut to eight characters, none could be read."""
+    record("a", tags={"team": "x" * 100})
+    record("b", days=3)
+    _, sent = on_terminal(shell, "query", "SELECT * FROM runs ORDER BY run_id")
+    lines = sent.replace("\r\n", "\n").splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if "run_id" in line] == [
+        "  run_id             a",
+        "  run_id             b",
+    ]
+    assert sum("  workflow_version   1" in line for line in lines) == 2
+    assert lines[-1] == "(2 rows)"
+
+
 def test_a_wide_table_is_cut_to_the_terminal(shell: Shell) -> None:
     record("a")
     sql = "SELECT repeat('x', 300) AS a, repeat('y', 40) AS b, 7 AS c"

@@ -150,8 +150,8 @@ def test_the_wheel_holds_every_file_of_the_package(name: str, dist: Path) -> Non
     member = MEMBERS[name]
     source = {
         path.relative_to(member.path / "src").as_posix()
-        for path in member.source.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        for path in (member.path / "src").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
     }
     with zipfile.ZipFile(wheel_of(member, dist)) as wheel:
         shipped = {entry for entry in wheel.namelist() if ".dist-info/" not in entry}

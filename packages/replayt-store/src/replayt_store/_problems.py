@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import Literal
 
 from replayt_core.errors import DamagedLogError, StoreError, StoreWriteError
@@ -28,6 +29,17 @@ def cause(error: OSError) -> str:
     """What is wrong and what to do about it."""
     known = _CAUSES.get(error.errno) if error.errno is not None else None
     return known or (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def system_error(text: str) -> OSError:
+    """What the operating system said, by its words in another library's error.
+
+    DuckDB tells the number in some places only.
+    """
+    for number in _CAUSES:
+        if os.strerror(number) in text:
+            return OSError(number, os.strerror(number))
+    return OSError(text)
 
 
 def write_problem(run_id: str, path: str, error: OSError) -> StoreWriteError:

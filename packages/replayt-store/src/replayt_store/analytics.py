@@ -10,7 +10,6 @@ DuckDB itself says that SQL from strangers needs a sandbox of the operating syst
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import tempfile
@@ -31,7 +30,7 @@ from replayt_store._answers import (
 from replayt_store._bulk import Piece, insert_all
 from replayt_store._deadline import Deadline
 from replayt_store._json_values import json_record, json_value
-from replayt_store._problems import cause
+from replayt_store._problems import cause, system_error
 from replayt_store._query_tables import VIEWS, load_tables
 from replayt_store._sql import statements
 from replayt_store._stats import measure, needed
@@ -60,7 +59,6 @@ __all__ = [
 ExportFormat = Literal["parquet", "csv", "jsonl"]
 
 _FETCH = 2_000
-_SYSTEM_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EIO, errno.EMFILE)
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "threads": "2",
     "autoinstall_known_extensions": "false",
@@ -280,7 +278,7 @@ def _mapped(deadline: Deadline | None) -> Iterator[None]:
             f"a query sees the views and nothing else: {_first_line(error)}"
         ) from None
     except (duckdb.IOException, duckdb.TransactionException) as error:
-        raise _system_error(error) from None
+        raise system_error(_first_line(error)) from None
     except (duckdb.BinderException, duckdb.CatalogException) as error:
         raise QueryRefusedError(f"{_first_line(error)}; the views are {', '.join(VIEWS)}") from None
     except duckdb.Error as error:
@@ -293,15 +291,6 @@ def _one_line_problems(refusal: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise AnalyticsError(f"{refusal}: {cause(error)}") from error
-
-
-def _system_error(error: duckdb.Error) -> OSError:
-    """What the operating system said, by its words: DuckDB tells its number in some places only."""
-    text = str(error)
-    for number in _SYSTEM_ERRORS:
-        if os.strerror(number) in text:
-            return OSError(number, os.strerror(number))
-    return OSError(_first_line(error))
 
 
 def _replaceable(target: Path) -> Path:

@@ -42,10 +42,19 @@ def print_result(table: Table, form: str) -> None:
 
 
 def _print_table(table: Table) -> None:
-    """Columns side by side, cut where the terminal ends: the widest ones first."""
+    """Columns side by side, cut where the terminal ends; too many of them one below the other."""
+    columns = width()
     cells = [[one_line(name) for name in table.columns]]
     cells += [[_cell(value) for value in row] for row in table.rows]
-    sizes = _fit([max(map(len, column)) for column in zip(*cells, strict=True)], width())
+    sizes = _fit([max(map(len, column)) for column in zip(*cells, strict=True)], columns)
+    if columns is not None and sum(sizes) + _GAP * (len(sizes) - 1) > columns:
+        _print_rows(cells, columns)
+    else:
+        _print_columns(table, cells, sizes)
+    echo(f"({count_of(len(table.rows), 'row')})")
+
+
+def _print_columns(table: Table, cells: list[list[str]], sizes: list[int]) -> None:
     rights = [any(kind in name.upper() for kind in _NUMBERS) for name in table.types]
     for number, row in enumerate(cells):
         parts = [
@@ -54,7 +63,16 @@ def _print_table(table: Table) -> None:
         ]
         line = (" " * _GAP).join(parts).rstrip()
         echo(line if number else paint(line, "dim"))
-    echo(f"({count_of(len(table.rows), 'row')})")
+
+
+def _print_rows(cells: list[list[str]], columns: int) -> None:
+    """A block a row, a line a column."""
+    names, *rows = cells
+    size = min(max(map(len, names)), columns // 2)
+    for number, row in enumerate(rows, 1):
+        echo(paint(f"row {number}", "dim"))
+        for name, text in zip(names, row, strict=True):
+            echo(cut(f"  {cut(name, size).ljust(size)}  {text}", columns))
 
 
 def _fit(sizes: list[int], columns: int | None) -> list[int]:

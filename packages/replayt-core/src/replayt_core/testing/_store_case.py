@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ Damage = Callable[[str, int], None]
 
 Ability = Literal["base", "persistence", "locking", "repair", "damage", "listing", "deletion"]
 Need = Literal["persistence", "processes", "tear", "damage"]
+_NEVER_RELEASED = 60.0
 TS = "2026-01-02T03:04:05.678901Z"
 
 
@@ -144,14 +146,15 @@ def clause(
 def append_patiently(store: EventStore, run_id: str, batch: Sequence[Event], *, after: int) -> None:
     """Append; a store that locks may make one of two writers wait and then give up.
 
-    The other one may hang in a sync for long where the disk is busy: only a lock that is never
-    released is a fault.
+    Some stores wait for a lock and others refuse at once, and the other writer may hang in a sync
+    for long where the disk is busy: only a lock that is never released is a fault.
     """
-    for _ in range(100):
+    end = time.monotonic() + _NEVER_RELEASED
+    while time.monotonic() < end:
         try:
             return store.append(run_id, batch, after=after)
         except RunLockedError:
-            continue
+            time.sleep(0.002)
     raise ContractViolation("an append was refused as locked, although nobody holds the run")
 
 
