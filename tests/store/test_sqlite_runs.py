@@ -19,7 +19,7 @@ from replayt_store import JSONLStore, SQLiteStore
 from tests.store.helpers import batch, seqs
 
 WORKFLOW = """
-from replayt import Workflow
+from replayt_core import Workflow
 
 wf = Workflow("release")
 wf.set_initial("draft")
@@ -44,8 +44,8 @@ PROGRAM = """
 import sys, json
 sys.path[:0] = json.loads(sys.argv[1])
 from shop_release import wf
-from replayt import Runner, resolve, verify
-from replayt.persistence import SQLiteStore
+from replayt_core import Runner, resolve, verify
+from replayt_store import SQLiteStore
 
 store = SQLiteStore(sys.argv[2])
 what = sys.argv[3]

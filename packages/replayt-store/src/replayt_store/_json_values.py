@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from pydantic import JsonValue
+from pydantic_core import from_json
 
 
 def json_record(
@@ -24,9 +24,9 @@ def json_record(
 
 def _parsed(value: object) -> JsonValue:
     if isinstance(value, str):
-        # What is nested too deeply, or has numbers without end, stays text.
-        with suppress(ValueError, RecursionError):
-            return json_value(json.loads(value))
+        # What is nested too deeply stays text, in every Python: this parser has a limit of its own.
+        with suppress(ValueError):
+            return json_value(from_json(value))
     return json_value(value)
 
 
