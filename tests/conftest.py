@@ -19,6 +19,20 @@ BROUGHT_BY = {
     "replayt": (),
 }
 
+# Kill loops, races, injected faults and long property tests, by the end of their module's name.
+# They run once, on the Python that runs everything; the other Pythons leave them out.
+THOROUGH = (
+    "_processes", "_faults", "_injected", "_tears", "_properties", "_concurrency", "_signals",
+    "_timeout", "_ends", "_streams", "test_store_contract", "test_mirror", "test_sqlite_runs",
+    "test_reexecution", "test_kill", "test_resume", "test_corpus", "test_offline_models",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem.endswith(THOROUGH):
+            item.add_marker(pytest.mark.thorough)
+
 
 def pytest_configure() -> None:
     """With REPLAYT_ALONE=replayt_core,... refuse to start where another package is importable."""
