@@ -73,6 +73,10 @@ class IndexDatabase:
         """Forget everything."""
         self.write(_make_tables)
 
+    def __del__(self) -> None:
+        # Python 3.13 complains of a connection that is merely forgotten.
+        self.close()
+
     def close(self) -> None:
         """Let go of the file."""
         if self._connection is not None:
