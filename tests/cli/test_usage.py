@@ -129,6 +129,28 @@ def test_help_and_runs_import_nothing_heavy(shell: Shell) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def test_a_listing_brings_no_engine_and_no_model_client(shell: Shell) -> None:
+    """PERFORMANCE.md P6 and P9, held by what is imported: the log is read, nothing can be run."""
+    import subprocess
+    import sys
+
+    shell.write("hello.py", HELLO)
+    assert shell.process("run", "hello.py").code == 0
+    script = (
+        "import sys; from replayt_cli.main import main; main(['runs']); "
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    loaded = {name for name in done.stderr.split() if name.startswith("replayt_")}
+    assert "replayt_store.index" in loaded
+    engine = {"runner", "workflow", "_turns", "_journal", "_llm_bridge", "verification"}
+    assert not {f"replayt_core.{name}" for name in engine} & loaded
+    assert not {name for name in loaded if name.startswith("replayt_llm")}
+    assert {"replayt_store.sqlite", "replayt_store.analytics"}.isdisjoint(loaded)
+
+
 def test_help_does_not_import_the_core(shell: Shell) -> None:
     import subprocess
     import sys

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import replayt_core
 
 SIBLINGS = {"replayt", "replayt_llm", "replayt_store", "replayt_cli"}
 FOREIGN = {"httpx", "yaml", "duckdb", "typer", "rich", "jinja2", "click", "requests"}
@@ -68,14 +71,52 @@ def imported_names(path: Path) -> set[str]:
 
 def test_importing_the_core_brings_pydantic_and_no_sibling_or_heavy_module() -> None:
     """SC-3: and few modules of the standard library beyond what pydantic has."""
-    loaded = loaded_by("import replayt_core")
+    loaded = loaded_by(
+        "import replayt_core\n"
+        "for name in replayt_core.__all__:\n"
+        "    name == 'AsyncRunner' or getattr(replayt_core, name)"
+    )
     tops = {name.partition(".")[0] for name in loaded}
     assert not tops & (SIBLINGS | FOREIGN)
-    assert "asyncio" not in tops
+    assert "asyncio" not in tops  # it would double the time that plain functions take to start
     assert not {"http", "socket", "ssl", "sqlite3", "unittest", "pytest"} & tops
     own = {name for name in loaded if name.partition(".")[0] == "replayt_core"}
     assert "replayt_core.testing" not in own
     assert len(loaded - own) < 80
+
+
+def test_a_name_of_the_core_is_imported_when_it_is_asked_for() -> None:
+    """What only reads logs imports neither the engine nor the model bridge."""
+    assert {name for name in loaded_by("import replayt_core") if "replayt" in name} == {
+        "replayt_core"
+    }
+    reading = loaded_by(
+        "from replayt_core import DamagedLogError, Event, RunState, RunSummary, apply, summarize"
+    )
+    own = {name.partition(".")[2] for name in reading if name.startswith("replayt_core.")}
+    assert own == {"_fold", "_moves", "_summary", "budget", "chain", "errors", "events"}
+
+
+def test_every_public_name_is_there_and_is_the_one_of_its_module() -> None:
+    assert len(replayt_core.__all__) == len(set(replayt_core.__all__))
+    assert set(replayt_core.__all__) <= set(dir(replayt_core))
+    seen_by_type_checkers = {
+        alias.name: node.module
+        for node in ast.walk(ast.parse((package() / "__init__.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("replayt_core.")
+        for alias in node.names
+    }
+    assert set(seen_by_type_checkers) == set(replayt_core.__all__)
+    for name, module in seen_by_type_checkers.items():
+        found = getattr(replayt_core, name)
+        assert found is getattr(importlib.import_module(str(module)), name), name
+
+
+def test_a_name_that_the_core_does_not_have_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Agent'"):
+        replayt_core.Agent  # noqa: B018 looking it up is what is tested
+    with pytest.raises(ImportError):
+        importlib.import_module("replayt_core.verify")  # the function's name, no module's
 
 
 def test_the_test_kit_needs_no_test_framework_to_be_imported() -> None:

@@ -7,9 +7,10 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from replayt_cli.errors import CommandError
@@ -42,23 +43,44 @@ class Question:
 @contextmanager
 def analytics(question: Question) -> Iterator[Analytics]:
     """What calculates. Raises `CommandError` where DuckDB is not installed."""
-    with fresh_index(question.store, check=question.check) as index, _over(index, question) as it:
+    with (
+        _loading_duckdb(),
+        fresh_index(question.store, check=question.check) as index,
+        _over(index, question) as it,
+    ):
         yield it
 
 
 def statistics(question: Question) -> Stats:
     """The figures, with `running` told from `interrupted` by the locks."""
     store = question.store
-    with fresh_index(store, check=question.check) as index:
+    with _loading_duckdb(), fresh_index(store, check=question.check) as index:
         with _over(index, question) as calculating:
             stats = calculating.stats()
         statuses = Counter(stats.statuses)
         if statuses["interrupted"] and isinstance(store, LocksRuns):
             without_end = replace(question.selection, statuses=frozenset({"interrupted"}))
-            running = sum(store.locked(run.run_id) for run in index.runs(without_end))
+            running = sum(store.locked(run_id) for run_id, _ in index.last_seqs(without_end))
             statuses["running"] += running
             statuses["interrupted"] -= running
     return replace(stats, statuses=dict(+statuses))
+
+
+@contextmanager
+def _loading_duckdb() -> Iterator[None]:
+    """Load DuckDB while the index is read: SQLite does its work without Python's lock."""
+
+    def load() -> None:
+        # Whoever needs it imports it again, and hears then what is wrong.
+        with suppress(Exception):
+            import_module("replayt_store.analytics")
+
+    loading = threading.Thread(target=load, name="replayt load duckdb")
+    loading.start()
+    try:
+        yield
+    finally:
+        loading.join()
 
 
 @contextmanager

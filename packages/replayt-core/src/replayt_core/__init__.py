@@ -1,63 +1,63 @@
 """The core of replayt: explicit workflows whose every event is logged and can be replayed."""
 
-from typing import TYPE_CHECKING, Any
-
-from replayt_core._approvals import resolve
-from replayt_core._fold import Approval, RunState, apply, fold, new_state
-from replayt_core._graph import Finding, mermaid
-from replayt_core._marked_fields import Redacted
-from replayt_core._recovery import workflow_changes
-from replayt_core._session import RunResult
-from replayt_core._summary import RunSummary, apply_summary, summarize
-from replayt_core.budget import Budget
-from replayt_core.context import AsyncRunContext, RunContext
-from replayt_core.errors import (
-    ApprovalConflictError,
-    ApprovalNotFoundError,
-    ApprovalPending,
-    BudgetExceededError,
-    ConflictError,
-    ContextInUseError,
-    ContextSchemaError,
-    DamagedLogError,
-    DefinitionError,
-    DeterminismError,
-    InvalidRunIdError,
-    LLMError,
-    LLMErrorKind,
-    MaxStepsError,
-    MirrorError,
-    NotJSONError,
-    NotReplayableError,
-    NotServableError,
-    RedactedValueError,
-    RefusedError,
-    ReplaytError,
-    RunEndedError,
-    RunExistsError,
-    RunFailed,
-    RunLockedError,
-    RunNotFoundError,
-    StepTimeout,
-    StoreError,
-    StoreURLError,
-    StoreWriteError,
-    ToolError,
-    TransitionError,
-    VisitNotFoundError,
-    WorkflowChangedError,
-)
-from replayt_core.events import DECISION_POINTS, LOG_SCHEMA, Event, is_decision_point
-from replayt_core.memory import MemoryStore
-from replayt_core.redaction import LogMode, scrub_tokens
-from replayt_core.run_ids import check_run_id
-from replayt_core.runner import Runner
-from replayt_core.tools import tool
-from replayt_core.verify import Difference, Verification, verify
-from replayt_core.workflow import RetryPolicy, Workflow
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from replayt_core._approvals import resolve
+    from replayt_core._fold import Approval, RunState, apply, fold, new_state
+    from replayt_core._graph import Finding, mermaid
+    from replayt_core._marked_fields import Redacted
+    from replayt_core._recovery import workflow_changes
+    from replayt_core._session import RunResult
+    from replayt_core._summary import RunSummary, apply_summary, summarize
     from replayt_core.aio import AsyncRunner
+    from replayt_core.budget import Budget
+    from replayt_core.context import AsyncRunContext, RunContext
+    from replayt_core.errors import (
+        ApprovalConflictError,
+        ApprovalNotFoundError,
+        ApprovalPending,
+        BudgetExceededError,
+        ConflictError,
+        ContextInUseError,
+        ContextSchemaError,
+        DamagedLogError,
+        DefinitionError,
+        DeterminismError,
+        InvalidRunIdError,
+        LLMError,
+        LLMErrorKind,
+        MaxStepsError,
+        MirrorError,
+        NotJSONError,
+        NotReplayableError,
+        NotServableError,
+        RedactedValueError,
+        RefusedError,
+        ReplaytError,
+        RunEndedError,
+        RunExistsError,
+        RunFailed,
+        RunLockedError,
+        RunNotFoundError,
+        StepTimeout,
+        StoreError,
+        StoreURLError,
+        StoreWriteError,
+        ToolError,
+        TransitionError,
+        VisitNotFoundError,
+        WorkflowChangedError,
+        WorkflowFileError,
+    )
+    from replayt_core.events import DECISION_POINTS, LOG_SCHEMA, Event, is_decision_point
+    from replayt_core.memory import MemoryStore
+    from replayt_core.redaction import LogMode, scrub_tokens
+    from replayt_core.run_ids import check_run_id
+    from replayt_core.runner import Runner
+    from replayt_core.tools import tool
+    from replayt_core.verification import Difference, Verification, verify
+    from replayt_core.workflow import RetryPolicy, Workflow
 
 __all__ = [
     "DECISION_POINTS",
@@ -114,6 +114,7 @@ __all__ = [
     "VisitNotFoundError",
     "Workflow",
     "WorkflowChangedError",
+    "WorkflowFileError",
     "apply",
     "apply_summary",
     "check_run_id",
@@ -129,11 +130,111 @@ __all__ = [
     "workflow_changes",
 ]
 
+# Where each public name lives. It is imported when it is asked for, since few processes need all of
+# them: a listing of runs has no use for the engine, which takes longer to import than to list.
+_HOMES = {
+    "_approvals": ("resolve",),
+    "_fold": (
+        "Approval",
+        "RunState",
+        "apply",
+        "fold",
+        "new_state",
+    ),
+    "_graph": (
+        "Finding",
+        "mermaid",
+    ),
+    "_marked_fields": ("Redacted",),
+    "_recovery": ("workflow_changes",),
+    "_session": ("RunResult",),
+    "_summary": (
+        "RunSummary",
+        "apply_summary",
+        "summarize",
+    ),
+    "aio": ("AsyncRunner",),
+    "budget": ("Budget",),
+    "context": (
+        "AsyncRunContext",
+        "RunContext",
+    ),
+    "errors": (
+        "ApprovalConflictError",
+        "ApprovalNotFoundError",
+        "ApprovalPending",
+        "BudgetExceededError",
+        "ConflictError",
+        "ContextInUseError",
+        "ContextSchemaError",
+        "DamagedLogError",
+        "DefinitionError",
+        "DeterminismError",
+        "InvalidRunIdError",
+        "LLMError",
+        "LLMErrorKind",
+        "MaxStepsError",
+        "MirrorError",
+        "NotJSONError",
+        "NotReplayableError",
+        "NotServableError",
+        "RedactedValueError",
+        "RefusedError",
+        "ReplaytError",
+        "RunEndedError",
+        "RunExistsError",
+        "RunFailed",
+        "RunLockedError",
+        "RunNotFoundError",
+        "StepTimeout",
+        "StoreError",
+        "StoreURLError",
+        "StoreWriteError",
+        "ToolError",
+        "TransitionError",
+        "VisitNotFoundError",
+        "WorkflowChangedError",
+        "WorkflowFileError",
+        "WorkflowFileError",
+    ),
+    "events": (
+        "DECISION_POINTS",
+        "LOG_SCHEMA",
+        "Event",
+        "is_decision_point",
+    ),
+    "memory": ("MemoryStore",),
+    "redaction": (
+        "LogMode",
+        "scrub_tokens",
+    ),
+    "run_ids": ("check_run_id",),
+    "runner": ("Runner",),
+    "tools": ("tool",),
+    "verification": (
+        "Difference",
+        "Verification",
+        "verify",
+    ),
+    "workflow": (
+        "RetryPolicy",
+        "Workflow",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-def __getattr__(name: str) -> Any:
-    """`AsyncRunner` is imported when it is asked for: asyncio would double the start-up time."""
-    if name == "AsyncRunner":
-        from replayt_core.aio import AsyncRunner
 
-        return AsyncRunner
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        found = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

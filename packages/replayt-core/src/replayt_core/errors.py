@@ -4,7 +4,8 @@
 
     ReplaytError
     ├── DefinitionError             a workflow, step, tool or policy is declared wrongly
-    │   └── VisitNotFoundError      no such visit in the run: nowhere to fork it
+    │   ├── VisitNotFoundError      no such visit in the run: nowhere to fork it
+    │   └── WorkflowFileError       a workflow file breaks the rules of its format
     ├── InvalidRunIdError           a run id breaks the rule for run ids
     ├── NotJSONError                a value cannot be kept as JSON
     ├── ContextSchemaError          a step's `expects` is not met
@@ -81,6 +82,14 @@ class DefinitionError(ReplaytError):
 
 class VisitNotFoundError(DefinitionError):
     """A run has no visit where it is to be forked, or its workflow has no such step any more."""
+
+
+class WorkflowFileError(DefinitionError):
+    """A workflow file breaks the rules of its format; `problems` has one line for each fault."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class InvalidRunIdError(ReplaytError):

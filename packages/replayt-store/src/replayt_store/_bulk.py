@@ -7,10 +7,10 @@ row by row takes longer still; this takes 0.1 s in every version, and needs no f
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from replayt_store._sql import statements
 
@@ -31,14 +31,6 @@ class Connection(Protocol):
     def close(self) -> None:
         """Give it up."""
         ...
-
-
-class Piece(NamedTuple):
-    """Rows of a table to be loaded: the names of some columns, and each as a JSON array."""
-
-    table: str
-    columns: Sequence[str]
-    arrays: Sequence[str]
 
 
 @cache
@@ -64,41 +56,76 @@ def insert(
     connection: Connection, table: str, columns: Sequence[str], arrays: Sequence[str]
 ) -> None:
     """Add rows to a loaded table, column by column; columns that are not named stay NULL."""
+    _insert(connection, table, columns, arrays, column_types()[table])
+
+
+def load_columns(
+    connection: Connection,
+    wanted: Mapping[str, Sequence[str]],
+    loaded: Mapping[str, Iterable[Sequence[str]]],
+) -> None:
+    """Fill loaded tables, which are empty, with the columns that are wanted; the others are NULL.
+
+    `loaded` has pieces of each table: the wanted columns, each as a JSON array. They are inserted
+    in two threads: parsing is most of the work, and DuckDB lets go of Python meanwhile.
+    """
+    for table, columns in wanted.items():
+        _narrow(connection, table, columns)
+    waiting = [(table, arrays) for table, pieces in loaded.items() for arrays in pieces]
+
+    def load(own: Connection) -> None:
+        while True:
+            try:
+                table, arrays = waiting.pop()
+            except IndexError:
+                return
+            _insert(own, f"{table}_columns", wanted[table], arrays, column_types()[table])
+
+    second = connection.cursor()
+    try:
+        with ThreadPoolExecutor(1, "replayt load") as threads:
+            other = threads.submit(load, second)
+            try:
+                load(connection)
+            except BaseException:
+                waiting.clear()
+                raise
+            other.result()
+    finally:
+        second.close()
+
+
+def _narrow(connection: Connection, table: str, columns: Sequence[str]) -> None:
+    """Let a loaded table keep some columns and read the others as NULL.
+
+    Filling a column with nothing takes DuckDB nearly as long as filling it.
+    """
     types = column_types()[table]
+    kept = ", ".join(f'"{name}" {types[name]}' for name in columns)
+    shown = ", ".join(
+        f'"{name}"' if name in columns else f'NULL::{kind} AS "{name}"'
+        for name, kind in types.items()
+    )
+    connection.execute(f"DROP TABLE loaded.{table}")
+    connection.execute(f"CREATE TABLE loaded.{table}_columns ({kept})")
+    connection.execute(
+        f"CREATE VIEW loaded.{table} AS SELECT {shown} FROM loaded.{table}_columns"  # noqa: S608
+    )
+
+
+def _insert(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    arrays: Sequence[str],
+    types: Mapping[str, str],
+) -> None:
     names = ", ".join(f'"{name}"' for name in columns)
     values = ", ".join(
         f"""unnest(from_json(${number}, '["{types[name]}"]'))"""
         for number, name in enumerate(columns, 1)
     )
     connection.execute(f"INSERT INTO loaded.{table} ({names}) SELECT {values}", list(arrays))
-
-
-def insert_all(connection: Connection, pieces: Iterable[Piece]) -> None:
-    """Add all pieces, in two threads: parsing is most of the work, and DuckDB lets go of Python."""
-    waiting = list(pieces)
-    problems: list[BaseException] = []
-
-    def load(own: Connection) -> None:
-        try:
-            while not problems:
-                try:
-                    piece = waiting.pop()
-                except IndexError:
-                    return
-                insert(own, *piece)
-        except BaseException as problem:
-            problems.append(problem)
-
-    second = connection.cursor()
-    thread = threading.Thread(target=load, args=(second,), name="replayt load")
-    thread.start()
-    try:
-        load(connection)
-    finally:
-        thread.join()
-        second.close()
-    if problems:
-        raise problems[0]
 
 
 def insert_lines(connection: Connection, lines: bytes) -> None:

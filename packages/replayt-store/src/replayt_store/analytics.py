@@ -14,6 +14,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from replayt_store._answers import (
     QueryTimeoutError,
     Table,
 )
-from replayt_store._bulk import Piece, insert_all
+from replayt_store._bulk import load_columns
 from replayt_store._deadline import Deadline
 from replayt_store._json_values import json_record, json_value
 from replayt_store._problems import cause, system_error
@@ -123,23 +124,18 @@ class Analytics:
 
         Raises `AnalyticsError` when they do not fit into memory.
         """
-        with _database("1GB") as connection, _mapped(None):
-            columns = needed(self._prices)
-            loaded = self._index.columns(self._selection, columns)
-            insert_all(
-                connection,
-                (
-                    Piece(table, columns[table], arrays)
-                    for table, pieces in loaded.items()
-                    for arrays in pieces
-                ),
-            )
-            return measure(
-                lambda name, **values: _ask(connection, name, values),
-                runs_in_store=self._index.count(),
-                prices=self._prices,
-                top=top,
-            )
+        columns = needed(self._prices)
+        # SQLite reads while DuckDB starts.
+        with ThreadPoolExecutor(1, "replayt read") as threads:
+            read = threads.submit(self._index.columns, self._selection, columns)
+            with _database("1GB") as connection, _mapped(None):
+                load_columns(connection, columns, read.result())
+                return measure(
+                    lambda name, **values: _ask(connection, name, values),
+                    runs_in_store=self._index.count(),
+                    prices=self._prices,
+                    top=top,
+                )
 
     def query(
         self, sql: str, *, seconds: float = 30.0, limit: int | None = None, memory: str = "1GB"

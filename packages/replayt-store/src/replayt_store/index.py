@@ -81,13 +81,13 @@ class RunIndex:
         is its file with `.index` added, that of a `MirrorStore` is its primary's. For any other
         store it lives in memory, and a store that cannot list its runs is read whole each time.
         """
-        from replayt_store.sqlite import SQLiteStore
-
         store = reading(store)
         if isinstance(store, JSONLStore):
             folder = os.path.join(os.path.abspath(store.directory), ".index")
             return cls(FileSource(store), os.path.join(folder, "runs.sqlite3"))
         if isinstance(store, ListsRuns):
+            from replayt_store.sqlite import SQLiteStore
+
             beside = (
                 f"{os.path.abspath(store.file)}.index" if isinstance(store, SQLiteStore) else None
             )
