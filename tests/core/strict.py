@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 from typing_extensions import NotRequired, get_type_hints, is_typeddict
 
-from replayt_core.events import PAYLOADS
+from replayt_core.payloads import PAYLOADS
 
 
 @cache

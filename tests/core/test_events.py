@@ -6,7 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from replayt_core.chain import first_prev, seal
-from replayt_core.events import DECISION_POINTS, PAYLOADS, Draft, is_decision_point
+from replayt_core.events import DECISION_POINTS, Draft, is_decision_point
+from replayt_core.payloads import PAYLOADS
 
 
 @pytest.mark.parametrize("kind", sorted(PAYLOADS))

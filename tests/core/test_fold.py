@@ -28,7 +28,7 @@ from replayt_core import (
     summarize,
 )
 from replayt_core.chain import decode
-from replayt_core.events import PAYLOADS
+from replayt_core.payloads import PAYLOADS
 from replayt_core.ports.llm import ChatRequest, ChatResponse, RetryListener, RetryNotice, Usage
 from replayt_core.testing import FrozenClock, MockLLMClient
 from tests.core.helpers import RUN, Killed, log

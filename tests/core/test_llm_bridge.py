@@ -17,7 +17,7 @@ from replayt_core import (
     RunContext,
     Runner,
 )
-from replayt_core.events import PAYLOADS
+from replayt_core.payloads import PAYLOADS
 from replayt_core.ports.llm import (
     CallSettings,
     ChatRequest,

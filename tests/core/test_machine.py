@@ -28,7 +28,8 @@ from replayt_core._outcome import (
     no_delta,
 )
 from replayt_core.chain import seal
-from replayt_core.events import PAYLOADS, Draft, Event
+from replayt_core.events import Draft, Event
+from replayt_core.payloads import PAYLOADS
 from tests.core.helpers import RUN
 from tests.core.strict import strictly_valid
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from replayt_core import Event, MemoryStore, RunContext, fold, summarize
 from replayt_core.chain import first_prev, line_hash, read_lines, seal
-from replayt_core.events import PAYLOADS, Draft
+from replayt_core.events import Draft
+from replayt_core.payloads import PAYLOADS
 from replayt_core.records import Digest, DigestBuilder, Records, digest, records
 from tests.core.helpers import ASK, RUN, batches, cut, cut_behind, log, run_once
 from tests.core.programs import Oracle, StateSpec, World, finish, programs

@@ -6,7 +6,8 @@ import pytest
 
 from replayt_core import MemoryStore, Runner, Workflow, resolve
 from replayt_core.chain import decode, first_prev, seal
-from replayt_core.events import PAYLOADS, Draft, Event
+from replayt_core.events import Draft, Event
+from replayt_core.payloads import PAYLOADS
 from replayt_core.timeline import timeline
 
 

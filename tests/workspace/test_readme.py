@@ -23,6 +23,7 @@ PAGES = {
     "docs/writing-a-store.md": ROOT / "docs/writing-a-store.md",
     "docs/log-as-test.md": ROOT / "docs/log-as-test.md",
     "docs/analytics.md": ROOT / "docs/analytics.md",
+    "docs/RUN_LOG_SCHEMA.md": ROOT / "docs/RUN_LOG_SCHEMA.md",
     "examples/README.md": EXAMPLES / "README.md",
     "packages/replayt/README.md": ROOT / "packages/replayt/README.md",
 }
@@ -36,6 +37,7 @@ RUN_AND_NOT_RUN = {
     "docs/writing-a-store.md": (4, 1),
     "docs/log-as-test.md": (5, 0),
     "docs/analytics.md": (5, 0),
+    "docs/RUN_LOG_SCHEMA.md": (1, 0),
     "examples/README.md": (5, 0),
     "packages/replayt/README.md": (1, 0),
 }

@@ -21,7 +21,7 @@ from replayt_core._outcome import AskedApproval, OutcomeUnknown
 from replayt_core._request_notes import RequestNotes
 from replayt_core.budget import Budget
 from replayt_core.errors import BudgetExceededError, ContextInUseError, StepTimeout
-from replayt_core.events import Because
+from replayt_core.payloads import Because
 from replayt_core.ports.system import Clock
 from replayt_core.redaction import LogMode
 from replayt_core.workflow import Workflow

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from replayt_core.errors import DefinitionError
-from replayt_core.events import MessageInfo, PartInfo
+from replayt_core.payloads import MessageInfo, PartInfo
 from replayt_core.ports.llm import Message
 from replayt_core.redaction import LogMode
 

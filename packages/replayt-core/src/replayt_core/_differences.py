@@ -10,7 +10,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from replayt_core._journal import RecordedCall, as_recorded
-from replayt_core.events import Draft, ErrorInfo, Event, Payload
+from replayt_core.events import Draft, Event, Payload
+from replayt_core.payloads import ErrorInfo
 
 _COMPARED: dict[str, tuple[str, ...]] = {
     "state_exited": ("next_state", "context"),

@@ -10,7 +10,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from replayt_core.errors import BudgetExceededError, LLMError, ToolError
-from replayt_core.events import BudgetAccount, ErrorInfo
+from replayt_core.payloads import BudgetAccount, ErrorInfo
 from replayt_core.redaction import LogMode, Scrubber, scrub_tokens
 
 MAX_MESSAGE_CHARS = 2_000

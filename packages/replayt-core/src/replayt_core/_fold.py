@@ -16,7 +16,8 @@ from replayt_core._moves import ANYWHERE, MOVES, Phase
 from replayt_core._summary import RunSummary, apply_summary, entry_of
 from replayt_core.budget import Account
 from replayt_core.chain import first_prev, line_hash
-from replayt_core.events import LOG_SCHEMA, PAYLOADS, Event, Payload
+from replayt_core.events import LOG_SCHEMA, Event, Payload
+from replayt_core.payloads import PAYLOADS
 
 EFFECTS = frozenset(
     {

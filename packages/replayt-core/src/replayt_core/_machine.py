@@ -29,7 +29,8 @@ from replayt_core._outcome import (
     TimedOut,
     no_delta,
 )
-from replayt_core.events import LOG_SCHEMA, Draft, ErrorInfo, Payload
+from replayt_core.events import LOG_SCHEMA, Draft, Payload
+from replayt_core.payloads import ErrorInfo
 from replayt_core.workflow import Workflow
 
 MAX_STEPS = 1_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from replayt_core.events import Because, ErrorInfo, Payload
+from replayt_core.events import Payload
+from replayt_core.payloads import Because, ErrorInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from pydantic import JsonValue
 
 from replayt_core._content import message_info
 from replayt_core.errors import DefinitionError, LLMError
-from replayt_core.events import Payload, RepairInfo
+from replayt_core.events import Payload
+from replayt_core.payloads import RepairInfo
 from replayt_core.ports.llm import Message
 from replayt_core.redaction import LogMode
 

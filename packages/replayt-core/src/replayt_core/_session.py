@@ -33,7 +33,8 @@ from replayt_core.errors import (
     RunFailed,
     StepTimeout,
 )
-from replayt_core.events import Draft, ErrorInfo, Event
+from replayt_core.events import Draft, Event
+from replayt_core.payloads import ErrorInfo
 from replayt_core.tools import Tool
 from replayt_core.workflow import Step
 

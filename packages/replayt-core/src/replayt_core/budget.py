@@ -10,7 +10,8 @@ from typing import Any
 
 from replayt_core._summary import tokens
 from replayt_core.errors import DefinitionError
-from replayt_core.events import BudgetAccount, Payload
+from replayt_core.events import Payload
+from replayt_core.payloads import BudgetAccount
 
 __all__ = ["Budget"]
 

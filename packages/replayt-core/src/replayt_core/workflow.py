@@ -19,7 +19,7 @@ from replayt_core._error_info import validation_fields
 from replayt_core._graph import Finding, find_faults
 from replayt_core._source import literal_targets
 from replayt_core.errors import ContextSchemaError, DefinitionError
-from replayt_core.events import GraphInfo
+from replayt_core.payloads import GraphInfo
 
 if TYPE_CHECKING:
     from replayt_core.context import RunContext

@@ -1,0 +1,122 @@
+"""SC-111: the page on the log is generated from the types, and real logs are what it says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from replayt_core.payloads import PAYLOADS
+from tests.workspace.helpers import ROOT
+
+SCHEMA = json.loads((ROOT / "docs/run-log.schema.json").read_text(encoding="utf-8"))
+FIXTURES = sorted((ROOT / "tests/fixtures/schema-1").glob("*.jsonl"))
+
+
+def faults(event: Any) -> list[str]:
+    checker = jsonschema.Draft202012Validator(SCHEMA)
+    return [error.message for error in checker.iter_errors(event)]
+
+
+def lines_of(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_bytes().split(b"\n"):
+        if line:
+            yield json.loads(line)
+
+
+def test_the_page_and_the_schema_are_what_the_types_say() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/gen_schema_docs.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stderr}run python tools/gen_schema_docs.py"
+
+
+def test_a_wrong_word_is_the_usage_text() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/gen_schema_docs.py", "--chek"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "Usage: python tools/gen_schema_docs.py [--check]" in done.stderr
+
+
+def test_every_event_type_is_on_the_page() -> None:
+    page = (ROOT / "docs/RUN_LOG_SCHEMA.md").read_text(encoding="utf-8")
+    for kind in PAYLOADS:
+        assert f"\n### {kind}\n" in page
+
+
+def test_the_schema_is_a_json_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_every_log_of_this_schema_is_what_it_says(path: Path) -> None:
+    events = list(lines_of(path))
+    assert events
+    assert [faults(event) for event in events] == [[] for _ in events]
+
+
+def test_the_logs_of_the_fixtures_hold_nearly_every_type() -> None:
+    """Else the test above would say little."""
+    seen = {event["type"] for path in FIXTURES for event in lines_of(path)}
+    assert set(PAYLOADS) - seen <= {"llm_retry", "log_repaired", "structured_output_failed"}
+
+
+def test_what_breaks_a_type_is_a_fault() -> None:
+    started = next(lines_of(FIXTURES[0]))
+    assert faults(started) == []
+    for change in (
+        {"seq": 0},
+        {"seq": "1"},
+        {"ts": "2026-01-01 00:00:00"},
+        {"run_id": "../etc"},
+        {"more": False},
+        {"payload": []},
+        {"payload": {**started["payload"], "graph": None}},
+        {"payload": {key: v for key, v in started["payload"].items() if key != "inputs"}},
+    ):
+        assert faults({**started, **change}), change
+    # What a later release may add is no fault.
+    later = {**started["payload"], "added": 1}
+    assert faults({**started, "type": "of_a_later_release", "payload": {}, "added": 1}) == []
+    assert faults({**started, "payload": later}) == []
+
+
+def test_a_run_of_today_is_what_it_says(tmp_path: Path) -> None:
+    program = (
+        "from replayt.examples.issue_triage import wf\n"
+        "from replayt import Runner\n"
+        "from replayt.llm import LLMSettings\n"
+        "from replayt.persistence import JSONLStore\n"
+        "settings = LLMSettings.for_provider('offline')\n"
+        "for mode in ('full', 'redacted', 'structured_only'):\n"
+        "    runner = Runner(wf, JSONLStore('runs'), llm_settings=settings, log_mode=mode)\n"
+        "    body = 'It stops with an error as soon as I open a file. ' * 4\n"
+        "    issue = {'number': 1, 'title': 'It stops', 'body': body}\n"
+        "    assert runner.run({'issue': issue}).status == 'paused'\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    logs = sorted((tmp_path / "runs").glob("*.jsonl"))
+    assert len(logs) == 3
+    found = [event for log in logs for event in lines_of(log)]
+    assert {"llm_request", "llm_response", "structured_output", "tool_call"} <= {
+        event["type"] for event in found
+    }
+    assert [fault for event in found for fault in faults(event)] == []
