@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from replayt_core.chain import decode
-from replayt_core.errors import ConflictError, RunLockedError
+from replayt_core.errors import ConflictError, RunLockedError, RunNotFoundError
 from replayt_core.events import Event
 from replayt_core.memory import MemoryStore
 from replayt_core.ports.store import RunEntry
@@ -354,3 +354,47 @@ class WritesTheWholeRunAtEveryAppend(MemoryStore):
     def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
         super().append(run_id, events, after=after)
         (self.folder / run_id).write_bytes(b"".join(self._runs[run_id]))
+
+
+class _Follows(MemoryStore):
+    """A store in memory that follows runs as it should; the ones below break that."""
+
+    def follow(self, run_id: str) -> _Follower:
+        return _Follower(self, run_id)
+
+
+class _Follower:
+    def __init__(self, store: MemoryStore, run_id: str) -> None:
+        self.store = store
+        self.run_id = run_id
+        self.seen: list[bytes] = []
+
+    def new_events(self) -> Iterator[Event]:
+        kept = list(self.store.read(self.run_id))
+        if not kept or [event.line for event in kept][: len(self.seen)] != self.seen:
+            raise RunNotFoundError("gone")
+        for event in kept[len(self.seen) :]:
+            self.seen.append(event.line)
+            yield event
+
+
+@breaks("a_follower_reads_each_event_once", "a_followed_run_that_is_deleted_is_gone")
+class FollowsFromTheStartEachTime(_Follows):
+    def follow(self, run_id: str) -> _Follower:
+        class Forgetful(_Follower):
+            def new_events(self) -> Iterator[Event]:
+                self.seen = []
+                return super().new_events()
+
+        return Forgetful(self, run_id)
+
+
+@breaks("a_followed_run_that_is_deleted_is_gone")
+class FollowsADeletedRun(_Follows):
+    def follow(self, run_id: str) -> _Follower:
+        class Patient(_Follower):
+            def new_events(self) -> Iterator[Event]:
+                with suppress(RunNotFoundError):
+                    yield from super().new_events()
+
+        return Patient(self, run_id)

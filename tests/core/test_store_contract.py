@@ -157,7 +157,8 @@ def test_abilities_that_a_store_lacks_are_not_offered_and_not_failed() -> None:
     report = check_store(OnlyTheBase, persistent=False, clauses=QUICK)
     assert report.ok
     lacking = {r.clause.ability for r in report.results if r.outcome == "not offered"}
-    assert lacking == {"persistence", "locking", "repair", "damage", "listing", "deletion"}
+    abilities = {"locking", "repair", "listing", "following", "deletion"}
+    assert lacking == {"persistence", "damage", *abilities}
     assert "OnlyTheBase is no LocksRuns" in str(report)
 
 

@@ -16,7 +16,7 @@ from replayt_core._differences import (
     error_differences,
     prompt_differences,
 )
-from replayt_core._error_info import error_location, shown_path
+from replayt_core._error_info import error_location
 from replayt_core._fold import EFFECTS, RunState
 from replayt_core._journal import Followed, RecordedCall
 from replayt_core._machine import record
@@ -24,6 +24,7 @@ from replayt_core._moves import MOVES, Phase
 from replayt_core._offline import Executed, Offline
 from replayt_core._outcome import OutcomeUnknown, Raised
 from replayt_core._recovery import workflow_changes
+from replayt_core._source import source_place
 from replayt_core.errors import DeterminismError
 from replayt_core.events import Draft, Event
 from replayt_core.workflow import Step
@@ -186,14 +187,16 @@ class Reexecution:
                 "the order of calls and notes",
                 f"{first}, then {second}",
                 f"{second}, then {first}",
-                _place(step),
+                source_place(step.handler),
             )
         left = journal.missing_before(_UNLIMITED)
         if done.beyond is None or left is None or journal.divergence or journal.withheld:
             return None
         seq, what = left
         now = describe_batch([done.beyond])
-        return self._differs(seq, "another effect than the recorded one", what, now, _place(step))
+        return self._differs(
+            seq, "another effect than the recorded one", what, now, source_place(step.handler)
+        )
 
     def _broken_off(
         self, done: Executed, end: Sequence[Event], *, cut_short: bool
@@ -241,7 +244,7 @@ class Reexecution:
             error.what,
             error.recorded,
             error.now,
-            error_location(error) or _place(step),
+            error_location(error) or source_place(step.handler),
             tuple(prompt_differences(*mismatch) if mismatch else ()),
         )
 
@@ -256,7 +259,7 @@ class Reexecution:
             "the time for executing this run again is used up",
             _described(end) if end else "cut short",
             f"the handler of {self._state.state!r} has not ended",
-            _place(step),
+            source_place(step.handler),
         )
 
     def _compare_ends(self, step: Step, done: Executed, end: Sequence[Event]) -> Difference | None:
@@ -267,7 +270,7 @@ class Reexecution:
                 "the attempt goes on where the log has its end",
                 _described(end),
                 describe_batch([done.beyond or ("nothing", {})]),
-                _place(step),
+                source_place(step.handler),
             )
         struck = any(
             event.type == "run_failed"
@@ -283,7 +286,7 @@ class Reexecution:
         found = compare_batches(end, drafts)
         if found is None:
             return None
-        place = _place(step)
+        place = source_place(step.handler)
         details: tuple[str, ...] = ()
         if isinstance(done.outcome, Raised) and found[1].endswith(_HOW_IT_FAILS):
             place = done.outcome.error.get("location") or place
@@ -331,8 +334,3 @@ def _was_cut_off(end: Sequence[Event]) -> bool:
     # A handler that raised an error of that name itself has a `step_error` before.
     error = end[0].payload.get("error") if end and end[0].type == "run_failed" else None
     return isinstance(error, dict) and error.get("type") in _LIMITS
-
-
-def _place(step: Step) -> str | None:
-    code = getattr(step.handler, "__code__", None)
-    return f"{shown_path(code.co_filename)}:{code.co_firstlineno}" if code else None

@@ -11,11 +11,41 @@ from typing import Any, NamedTuple
 from replayt_core._error_info import shown_path
 
 
+class HandlerSource(NamedTuple):
+    """What a handler was made from and where that stands.
+
+    A handler that is no plain function may have one as its attribute `__replayt_source__`.
+    """
+
+    text: str
+    place: str
+
+
 class LiteralTarget(NamedTuple):
     """A state's name that stands in a handler's source, and where."""
 
     name: str
     place: str
+
+
+def source_text(handler: Callable[..., Any]) -> str | None:
+    """The text that a handler was made from; None where there is none."""
+    stated = getattr(handler, "__replayt_source__", None)
+    if isinstance(stated, HandlerSource):
+        return stated.text
+    try:
+        return inspect.getsource(inspect.unwrap(handler))
+    except (OSError, TypeError):
+        return None
+
+
+def source_place(handler: Callable[..., Any]) -> str | None:
+    """`file:line` of a handler."""
+    stated = getattr(handler, "__replayt_source__", None)
+    if isinstance(stated, HandlerSource):
+        return stated.place
+    code = getattr(handler, "__code__", None)
+    return f"{shown_path(code.co_filename)}:{code.co_firstlineno}" if code else None
 
 
 def literal_targets(handler: Callable[..., Any]) -> list[LiteralTarget]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from replayt_core.payloads import PAYLOADS
 
 LOG_SCHEMA = 1
+"""The version of the log format: what `run_started` names in `log_schema`."""
 
 Payload = dict[str, Any]
 """A payload as it is handled: plain JSON. The `TypedDict`s of `payloads` say what stands in it."""

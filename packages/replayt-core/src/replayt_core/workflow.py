@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import random
 import sys
 import textwrap
@@ -17,7 +16,7 @@ from pydantic_core import to_json
 
 from replayt_core._error_info import validation_fields
 from replayt_core._graph import Finding, find_faults
-from replayt_core._source import literal_targets
+from replayt_core._source import literal_targets, source_text
 from replayt_core.errors import ContextSchemaError, DefinitionError
 from replayt_core.payloads import GraphInfo
 
@@ -92,9 +91,8 @@ class Step:
 
         The source text, never bytecode or AST: those change with the Python version.
         """
-        try:
-            source = inspect.getsource(inspect.unwrap(self.handler))
-        except (OSError, TypeError):
+        source = source_text(self.handler)
+        if source is None:
             return None
         text = textwrap.dedent(source.replace("\r\n", "\n").replace("\r", "\n"))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -18,10 +18,12 @@ from replayt_core.ports.llm import (
 from replayt_core.ports.store import (
     DeletesRuns,
     EventStore,
+    FollowsRuns,
     ListsRuns,
     LocksRuns,
     RepairsRuns,
     RunEntry,
+    RunFollower,
     TornTail,
 )
 from replayt_core.ports.system import AsyncClock, Clock, IdSource, SystemClock, UUIDv7Source
@@ -36,6 +38,7 @@ __all__ = [
     "DeletesRuns",
     "DescribesRequests",
     "EventStore",
+    "FollowsRuns",
     "HoldsSecrets",
     "IdSource",
     "LLMClient",
@@ -48,6 +51,7 @@ __all__ = [
     "RetryListener",
     "RetryNotice",
     "RunEntry",
+    "RunFollower",
     "SystemClock",
     "TornTail",
     "UUIDv7Source",

@@ -93,6 +93,7 @@ class RetryNotice:
 
 
 RetryListener = Callable[[RetryNotice], None]
+"""What a client calls before it waits and tries again."""
 
 
 @runtime_checkable

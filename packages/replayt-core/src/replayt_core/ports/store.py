@@ -100,3 +100,25 @@ class DeletesRuns(Protocol):
     def delete(self, run_id: str, *, after: int) -> int:
         """Delete the run if its last seq is `after`, else raise `ConflictError`; bytes freed."""
         ...
+
+
+class RunFollower(Protocol):
+    """Reads one run while others write it."""
+
+    def new_events(self) -> Iterator[Event]:
+        """What was appended since the last call, in whole batches; at first the whole run.
+
+        A batch of which one event was taken counts as read. Raises `RunNotFoundError` when the run
+        is gone, `ConflictError` when an append that was read was taken back, `DamagedLogError`
+        after the events that stand before the damage.
+        """
+        ...
+
+
+@runtime_checkable
+class FollowsRuns(Protocol):
+    """A store that reads on where it stopped, at a cost that does not grow with the run."""
+
+    def follow(self, run_id: str) -> RunFollower:
+        """Read a run as it is written. Takes no lock."""
+        ...

@@ -54,6 +54,7 @@ class Silence:
 
 
 Turn = Says | Refuses | Breaks | Silence
+"""What the provider of the kit does with one request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,7 @@ class Answer:
 
 
 Encoder = Callable[[Says | Refuses], Answer]
+"""Puts a turn on the wire of one protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,9 @@ append would; what it left."""
 Damage = Callable[[str, int], None]
 """Changes what is kept of one event of a run, so that it no longer is what was appended."""
 
-Ability = Literal["base", "persistence", "locking", "repair", "damage", "listing", "deletion"]
+Ability = Literal[
+    "base", "persistence", "locking", "repair", "damage", "listing", "following", "deletion"
+]
 Need = Literal["persistence", "processes", "tear", "damage"]
 _NEVER_RELEASED = 60.0
 TS = "2026-01-02T03:04:05.678901Z"

@@ -11,10 +11,10 @@ With pytest, in a test module of your package::
 Without pytest: `print(check_store(lambda: MyStore("runs.db")))`.
 
 Clauses of the base must hold, and those on persistence too, unless a store is declared as living in
-memory. Clauses of an ability (locking, repair, listing, deletion) are asked only of a store that
-offers it; those on torn and damaged logs only where the kit is told how to make one (`tear`,
-`damage`), since it never looks inside a store. The report tells them apart. A clause uses run ids
-of its own, so that a store which holds other runs can be checked too.
+memory. Clauses of an ability (locking, repair, listing, following, deletion) are asked only of a
+store that offers it; those on torn and damaged logs only where the kit is told how to make one
+(`tear`, `damage`), since it never looks inside a store. The report tells them apart. A clause uses
+run ids of its own, so that a store which holds other runs can be checked too.
 
 A run is killed and raced by forked processes; the store's factory is called again in each of them.
 What the kit cannot see is power loss, and what an append costs a server.
@@ -27,7 +27,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from replayt_core.ports.store import DeletesRuns, EventStore, ListsRuns, LocksRuns, RepairsRuns
+from replayt_core.ports.store import (
+    DeletesRuns,
+    EventStore,
+    FollowsRuns,
+    ListsRuns,
+    LocksRuns,
+    RepairsRuns,
+)
 from replayt_core.testing._processes import processes_are_missing
 from replayt_core.testing._store_case import (
     Ability,
@@ -59,6 +66,7 @@ _OFFERED_BY: dict[Ability, type] = {
     "locking": LocksRuns,
     "repair": RepairsRuns,
     "listing": ListsRuns,
+    "following": FollowsRuns,
     "deletion": DeletesRuns,
 }
 _MUST: tuple[Ability, ...] = ("base", "persistence")

@@ -5,6 +5,7 @@ from replayt_core.testing._store_clauses import (
     appending,
     damage,
     deletion,
+    following,
     listing,
     locking,
     persistence,
@@ -20,6 +21,7 @@ CLAUSES: tuple[Clause, ...] = (
     *locking.CLAUSES,
     *damage.CLAUSES,
     *listing.CLAUSES,
+    *following.CLAUSES,
     *deletion.CLAUSES,
 )
 """Every clause, in the order in which they are best read."""
