@@ -248,6 +248,19 @@ def test_a_run_that_cannot_be_copied_does_not_stop_the_others(tmp_path: Path) ->
     assert lines(target, "good") == lines(source, "good")
 
 
+def test_a_log_without_an_event_is_named_and_is_no_problem(tmp_path: Path) -> None:
+    """Its first batch was cut short: there is nothing to copy, now and at every later copy."""
+    source, target = JSONLStore(tmp_path), MemoryStore()
+    write(source, 1, run_id="good")
+    source.path("torn").write_bytes(b'{"ts":"2026')
+    for done in (copy_runs(source, target), rebuild_mirror(source, target)):
+        assert (done.empty, done.problems) == (("torn",), ())
+    assert set(target.run_ids()) == {"good"}
+    asked_for = copy_runs(source, target, ["torn"])
+    assert asked_for.empty == ()
+    assert [each.run_id for each in asked_for.problems] == ["torn"]
+
+
 def test_a_target_that_cannot_be_written_ends_the_copy_and_a_second_one_goes_on() -> None:
     source, target = MemoryStore(), Watched()
     for run_id in ("r1", "r2", "r3"):

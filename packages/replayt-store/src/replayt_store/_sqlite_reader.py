@@ -48,9 +48,13 @@ class LogReader:
         found = self.find(run_id)
         if found is None:
             return 0
-        reader = ChainReader(run_id)
-        position: int | None = None
-        seq = 0
+        return (yield from self.read_on(ChainReader(run_id), found, after))
+
+    def read_on(self, reader: ChainReader, found: Found, after: int) -> Generator[Event, None, int]:
+        """As `read`, from where `reader` stands."""
+        run_id = reader.run_id
+        position = reader.seq or None
+        seq = reader.seq
         while rows := self._next_lines(run_id, found, position):
             for position, line in rows:
                 seq += 1

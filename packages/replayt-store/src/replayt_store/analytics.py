@@ -58,6 +58,7 @@ __all__ = [
 ]
 
 ExportFormat = Literal["parquet", "csv", "jsonl"]
+"""The files that `Analytics` can write a result to."""
 
 _FETCH = 2_000
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {

@@ -22,6 +22,7 @@ from replayt_core.ports.system import Clock, SystemClock
 from replayt_core.run_ids import check_run_id
 from replayt_store import _files
 from replayt_store._files import is_same_file
+from replayt_store._following import LogFollower
 from replayt_store._forks import GATE, forget_in_child
 from replayt_store._lock_files import is_locked, open_locked, patiently
 from replayt_store._log import LogFile, Position, Syncs
@@ -154,6 +155,11 @@ class JSONLStore:
                     last_ts=last.ts if last else None,
                     size=size,
                 )
+
+    def follow(self, run_id: str) -> LogFollower:
+        """Read a run as it is written: each call reads the bytes that were added."""
+        check_run_id(run_id)
+        return LogFollower(run_id, lambda: self._open(run_id), str(self.path(run_id)))
 
     def delete(self, run_id: str, *, after: int) -> int:
         """Delete the run if its last seq is `after`, else raise `ConflictError`; bytes freed.

@@ -19,10 +19,12 @@ from replayt_core.events import Event
 from replayt_core.ports.store import (
     DeletesRuns,
     EventStore,
+    FollowsRuns,
     ListsRuns,
     LocksRuns,
     RepairsRuns,
     RunEntry,
+    RunFollower,
     TornTail,
 )
 from replayt_core.run_ids import check_run_id
@@ -247,6 +249,12 @@ class _Lists(_Mirrored):
         return cast(ListsRuns, self.primary).runs()
 
 
+class _Follows(_Mirrored):
+    def follow(self, run_id: str) -> RunFollower:
+        """Read a run of the primary as it is written."""
+        return cast(FollowsRuns, self.primary).follow(run_id)
+
+
 class _Deletes(_Mirrored):
     def delete(self, run_id: str, *, after: int) -> int:
         """Delete the run, in the mirrors first; the bytes freed in all of them.
@@ -291,6 +299,7 @@ _ABILITIES: tuple[tuple[type, type[_Mirrored]], ...] = (
     (LocksRuns, _Locks),
     (RepairsRuns, _Repairs),
     (ListsRuns, _Lists),
+    (FollowsRuns, _Follows),
     (DeletesRuns, _Deletes),
 )
 

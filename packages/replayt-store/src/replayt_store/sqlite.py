@@ -30,6 +30,7 @@ from replayt_core.run_ids import check_run_id
 from replayt_store import _sqlite_rows
 from replayt_store._batches import check_batch, line_break
 from replayt_store._files import make_directory
+from replayt_store._following import SQLiteFollower
 from replayt_store._forks import GATE, forget_in_child
 from replayt_store._lock_files import RunLock, is_locked, open_locked, patiently
 from replayt_store._os import System
@@ -172,6 +173,10 @@ class SQLiteStore:
         It reads no line. Of a database of replayt 0.1 to 0.4 the sizes are not known.
         """
         return self._reader.entries()
+
+    def follow(self, run_id: str) -> SQLiteFollower:
+        """Read a run as it is written: each call reads the rows that were added."""
+        return SQLiteFollower(check_run_id(run_id), self._reader, str(self.file))
 
     def delete(self, run_id: str, *, after: int) -> int:
         """Delete the run if its last seq is `after`, else raise `ConflictError`; bytes freed.

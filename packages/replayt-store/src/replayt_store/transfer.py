@@ -70,11 +70,16 @@ class RunProblem:
 
 @dataclass(frozen=True, kw_only=True)
 class Copied:
-    """What a copy of several runs did. `present` had every event already."""
+    """What a copy of several runs did. `present` had every event already.
+
+    `empty` were found and hold no event: the first batch was cut short, or the run was deleted
+    meanwhile. There is nothing of them to copy.
+    """
 
     runs: int = 0
     events: int = 0
     present: int = 0
+    empty: tuple[str, ...] = ()
     problems: tuple[RunProblem, ...] = ()
 
 
@@ -115,20 +120,26 @@ def copy_runs(
 ) -> Copied:
     """Copy these runs, or all.
 
-    A run that cannot be copied is passed over and reported. Raises `StoreWriteError` when the
+    A run that cannot be copied is passed over and reported; one of these that holds no event is
+    such a run, while one that was only found there is not. Raises `StoreWriteError` when the
     target cannot be written at all; run it again once it can.
     """
     tally = _Tally()
+    found = run_ids is None
     chosen = list(source.run_ids() if run_ids is None else run_ids)
     for done, run_id in enumerate(chosen, 1):
         with tally.passing_over(run_id):
-            tally.add(copy_run(source, target, run_id))
+            if found and _is_empty(source, run_id):
+                tally.empty.append(run_id)
+            else:
+                tally.add(copy_run(source, target, run_id))
         if progress:
             progress(done, len(chosen))
     return Copied(
         runs=tally.runs,
         events=tally.events,
         present=tally.present,
+        empty=tuple(tally.empty),
         problems=tuple(tally.problems),
     )
 
@@ -150,13 +161,17 @@ def rebuild_mirror(
         with tally.passing_over(run_id):
             if _replace(primary, mirror, run_id):
                 replaced.append(run_id)
-            tally.add(copy_run(primary, mirror, run_id))
+            if _is_empty(primary, run_id):
+                tally.empty.append(run_id)
+            else:
+                tally.add(copy_run(primary, mirror, run_id))
         if progress:
             progress(done, len(chosen))
     return Rebuilt(
         runs=tally.runs,
         events=tally.events,
         present=tally.present,
+        empty=tuple(tally.empty),
         problems=tuple(tally.problems),
         replaced=tuple(replaced),
         extra=tuple(sorted(set(mirror.run_ids()) - set(chosen))),
@@ -193,6 +208,7 @@ class _Tally:
     runs: int = 0
     events: int = 0
     present: int = 0
+    empty: list[str] = field(default_factory=list)
     problems: list[RunProblem] = field(default_factory=list)
 
     def add(self, copied: CopiedRun) -> None:
@@ -209,6 +225,11 @@ class _Tally:
             raise
         except (StoreError, RunNotFoundError, InvalidRunIdError) as error:
             self.problems.append(RunProblem(run_id=run_id, problem=str(error)))
+
+
+def _is_empty(source: ReadsRuns, run_id: str) -> bool:
+    with reading(source, check_run_id(run_id)) as events:
+        return next(events, None) is None
 
 
 def _check_whole(source: ReadsRuns, run_id: str) -> None:
@@ -268,4 +289,4 @@ def _replace(primary: EventStore, mirror: EventStore, run_id: str) -> bool:
 
 
 def _no_such_run(run_id: str) -> RunNotFoundError:
-    return RunNotFoundError(f"there is no run {run_id} to copy")
+    return RunNotFoundError(f"there is no run {run_id} to copy, or no event of it")
