@@ -203,6 +203,18 @@ def test_the_five_wheels_work_without_yaml_or_ipython(everything: Venv) -> None:
     assert not {"pyyaml", "ipython"} & everything.installed()
 
 
+def test_the_examples_come_with_the_wheels(everything: Venv, tmp_path: Path) -> None:
+    """SC-190. Listed, copied with their inputs, and run from the copy."""
+    replayt = everything.bin / "replayt"
+    assert len(run(replayt, "examples", cwd=tmp_path).stdout.splitlines()) == 17
+    run(replayt, "examples", "--out", "all", cwd=tmp_path)
+    inputs = ("--inputs-json", "@all/e05_vendor_lookup_retries.json")
+    said = run(replayt, "run", "all/e05_vendor_lookup_retries.py", *inputs, cwd=tmp_path).stdout
+    assert "status=completed" in said
+    gate = ("--log-dir", "all/e17_verify_gate_runs", "--target", "examples.e17_verify_gate:wf")
+    assert "2 ok" in run(replayt, "verify", "--all", *gate, cwd=tmp_path).stdout
+
+
 def test_doctor_prints_one_json_document(everything: Venv, tmp_path: Path) -> None:
     result = run(
         everything.bin / "replayt", "doctor", "--output", "json", cwd=tmp_path, check=False

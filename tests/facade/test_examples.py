@@ -3,43 +3,96 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
+from importlib import import_module
 from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 
 from replayt import MemoryStore, Runner, Workflow, mermaid, resolve
-from replayt.examples import issue_triage, publishing_preflight, refund_policy
+from replayt.examples import (
+    e03_support_routing,
+    e06_sales_call_brief,
+    e07_feedback_clustering,
+    e15_async_reviews,
+    e16_crash_and_resume,
+    e17_verify_gate,
+    issue_triage,
+    publishing_preflight,
+    refund_policy,
+)
 from replayt.testing import MockLLMClient, assert_events, run_with_mock
 from tests.facade.helpers import FOLDER, sample
 
-EXAMPLES = {
-    module.wf.name: module for module in (issue_triage, publishing_preflight, refund_policy)
-}
+CATALOGUE: list[dict[str, Any]] = json.loads((FOLDER / "catalogue.json").read_text("utf-8"))
+NAMES = [entry["name"] for entry in CATALOGUE]
+MODULES = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+README = (FOLDER / "README.md").read_text(encoding="utf-8")
 TRIAGE = issue_triage.Triage(
     kind="bug", component="sync", severity="high", summary="Edits are lost.", open_questions=[]
 )
 LOOK = publishing_preflight.SecondLook(tone="plain", claims_to_check=["About a minute?"])
-FORMS = [TRIAGE.__class__, LOOK.__class__, refund_policy.Claim]
+FORMS = [
+    TRIAGE.__class__,
+    LOOK.__class__,
+    refund_policy.Claim,
+    e03_support_routing.Reading,
+    e06_sales_call_brief.Brief,
+    e07_feedback_clustering.Themes,
+    e07_feedback_clustering.Choice,
+    e15_async_reviews.Review,
+    e16_crash_and_resume.Subject,
+    e17_verify_gate.Request,
+]
 
 
-def test_every_module_of_the_folder_is_listed_here_and_in_its_readme() -> None:
-    modules = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
-    assert modules == set(EXAMPLES)
-    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for name in modules | {path.name for path in FOLDER.glob("*.json")}:
-        assert name in readme, f"examples/README.md does not mention {name}"
+def test_the_tutorial_has_twelve_workflows_in_order_and_five_after_them() -> None:
+    """SC-190. Issue F point 2."""
+    assert len(NAMES) == len(set(NAMES)) == 17
+    assert NAMES[9:12] == ["issue_triage", "refund_policy", "publishing_preflight"]
+    for number, name in enumerate(NAMES, 1):
+        assert name.startswith(f"e{number:02}_") or number in (10, 11, 12)
+    assert MODULES | {path.stem for path in FOLDER.glob("*.yaml")} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_readme_has_a_section_for_each_in_order_and_names_every_file() -> None:
+    headings = re.findall(r"^## (\d+)\. (\w+)$", README, flags=re.MULTILINE)
+    assert headings == [(str(number), name) for number, name in enumerate(NAMES, 1)]
+    for path in FOLDER.glob("*.json"):
+        assert path.name in README or path.name == "catalogue.json"
+    for part in ("**Why.**", "**What the ", "**Run it.**", "**Expect.**"):
+        assert README.count(part) == len(NAMES), part
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=NAMES)
+def test_the_readme_says_to_run_what_the_catalogue_says(entry: dict[str, Any]) -> None:
+    """The commands stand in both, in the catalogue for a copy: they must not drift apart."""
+    name = entry["name"]
+    section = README.split(f". {name}\n")[1].split("\n## ")[0]
+    shown = [
+        re.sub(r" --(run-id|by|reason) (\"[^\"]+\"|\S+)|  # exits.*", "", line)
+        for line in section.replace(f"examples.{name}:wf", f"{name}.py").splitlines()
+    ]
+    for command in entry["commands"]:
+        assert re.sub(r" --run-id \S+", "", command["command"]) in shown
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
 def test_each_loads_validates_clean_and_declares_its_moves(name: str) -> None:
-    """SC-188."""
-    wf: Workflow = EXAMPLES[name].wf
+    """SC-188, SC-190."""
+    module = import_module(f"replayt.examples.{name}")
+    wf: Workflow = module.wf
+    assert wf.name == re.sub(r"^e\d+_", "", name)
     assert wf.check() == []
     assert wf.edges
     drawn = mermaid(wf.initial, list(wf.steps), wf.edges)
     assert drawn.startswith("flowchart TD")
     assert all(state in drawn for state in wf.steps)
+    about = module.__doc__ or ""
+    assert "Why it exists:" in about or "Why a workflow:" in about
+    assert all(state in about for state in wf.steps), "the docstring draws every state"
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)

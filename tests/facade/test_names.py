@@ -15,9 +15,11 @@ import replayt.llm
 import replayt.persistence
 import replayt.testing
 import replayt.tools
+import replayt.yaml
 import replayt_core
 import replayt_core.ports
 import replayt_core.testing
+import replayt_core.yaml_spec
 import replayt_llm
 import replayt_store
 
@@ -27,6 +29,7 @@ FACADES = {
     replayt.persistence: (replayt_store, replayt_core.ports, replayt_core),
     replayt.testing: (replayt_core.testing,),
     replayt.tools: (replayt_core,),
+    replayt.yaml: (replayt_core.yaml_spec,),
 }
 each_facade = pytest.mark.parametrize("facade", FACADES, ids=lambda module: module.__name__)
 
@@ -71,7 +74,7 @@ def test_every_name_is_the_object_of_the_package_that_defines_it(facade: ModuleT
 
 @each_facade
 def test_all_lists_every_public_name(facade: ModuleType) -> None:
-    modules = {"aio", "examples", "llm", "persistence", "testing", "tools"}
+    modules = {"aio", "examples", "llm", "persistence", "testing", "tools", "yaml"}
     modules = modules if facade is replayt else set()
     # "@": pytest rewrites the modules of a package that brings a plugin.
     public = {name for name in vars(facade) if not name.startswith(("_", "@"))} - modules

@@ -15,7 +15,7 @@ NOT_RUN = re.compile(r"_Not run by the tests?\b[^:\n]*: (?P<reason>[^\n]+)_")
 SHELL = {"sh", "shell", "bash", "console", "powershell", "bat", "cmd"}
 PYTHON = {"python", "py", "pycon"}
 EXPECTED_CODE = re.compile(r"#\s*exits with (\d+)\s*$")
-FILE_NAME = re.compile(r"#\s*([A-Za-z0-9_]+\.py)\s*\n")
+FILE_NAME = re.compile(r"#\s*([A-Za-z0-9_]+\.(?:py|yaml))\s*\n")
 WILDCARD = "…"
 """In the expected output of a block: any text on one line."""
 
@@ -37,6 +37,8 @@ class Block:
 
     @property
     def runnable(self) -> bool:
+        if self.language == "yaml":  # a file that a later block reads
+            return FILE_NAME.match(self.text) is not None
         return self.language in SHELL | PYTHON
 
 
@@ -96,6 +98,9 @@ class Reader:
     def run(self, block: Block) -> None:
         """Do what a block says and compare with what the page says comes of it."""
         started = time.monotonic()
+        if block.language == "yaml":
+            self._write(block)
+            return
         printed = self._python(block) if block.language in PYTHON else self._shell(block)
         self.took[block.where] = time.monotonic() - started
         if block.output is not None:
@@ -104,10 +109,13 @@ class Reader:
             )
 
     def _python(self, block: Block) -> str:
+        return self._call(block, [sys.executable, self._write(block)], 0)
+
+    def _write(self, block: Block) -> str:
         named = FILE_NAME.match(block.text)
         name = named[1] if named else f"block_{block.line}.py"
         (self._folder / name).write_text(block.text, encoding="utf-8")
-        return self._call(block, [sys.executable, name], 0)
+        return name
 
     def _shell(self, block: Block) -> str:
         printed = ""

@@ -13,7 +13,14 @@ HARD = {
     "replayt-core": {"pydantic"},
     "replayt-llm": {"replayt-core", "httpx"},
     "replayt-store": {"replayt-core"},
-    "replayt-cli": {"replayt-core", "replayt-llm", "replayt-store[duckdb]", "typer", "Jinja2"},
+    "replayt-cli": {
+        "replayt-core",
+        "replayt-llm",
+        "replayt-store[duckdb]",
+        "typer",
+        "Jinja2",
+        "tomli",  # on Python 3.10 alone
+    },
     "replayt": SIBLINGS,
 }
 EXTRAS = {

@@ -109,7 +109,9 @@ def review(ctx: RunContext) -> str:
         summary=f"Publish {draft.title!r}?",
         details={"slug": draft.slug, "tone": look.tone, "claims_to_check": look.claims_to_check},
     ):
+        ctx.because("the reviewer said yes to these findings")
         return "publish"
+    ctx.because("the reviewer said no")
     return "send_back"
 
 
