@@ -179,6 +179,13 @@ class Shell:
         captured = self._capsys.readouterr()
         return Ended(code, captured.out, captured.err)
 
+    def call_as_program(self) -> Ended:
+        """The program without words, in this process: the environment says what it does."""
+        self._capsys.readouterr()
+        code = main()
+        captured = self._capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
     def log(self, run_id: str, log_dir: str = ".replayt/runs") -> Path:
         return self.directory / log_dir / f"{run_id}.jsonl"
 

@@ -6,56 +6,8 @@ import subprocess
 import sys
 import threading
 
-import pytest
-
-from replayt_cli.scaffold import TEMPLATES
-from tests.cli.helpers import Shell, environment, one_line
+from tests.cli.helpers import Shell, environment
 from tests.cli.logs import install_plugin
-
-
-def test_init_writes_two_files_and_a_second_one_leaves_them_alone(shell: Shell) -> None:
-    """SC-122, SC-123."""
-    assert shell.call("init").code == 0
-    files = [shell.directory / name for name in ("workflow.py", ".env.example")]
-    before = [path.read_bytes() for path in files]
-    files[0].write_text("mine")
-    ended = shell.call("init")
-    assert ended.code == 1
-    assert "--force" in one_line(ended)
-    assert files[0].read_text() == "mine"
-    assert shell.call("init", "--force").code == 0
-    assert [path.read_bytes() for path in files] == before
-
-
-def test_init_elsewhere_creates_the_directory(shell: Shell) -> None:
-    """SC-122."""
-    assert shell.call("init", "-p", "deep/er").code == 0
-    assert (shell.directory / "deep/er/workflow.py").is_file()
-    shell.write("file", "")
-    ended = shell.call("init", "--path", "file/x")
-    assert ended.code == 74
-    one_line(ended)
-
-
-def test_the_env_example_says_that_it_is_not_loaded(shell: Shell) -> None:
-    """SC-126."""
-    shell.call("init")
-    text = (shell.directory / ".env.example").read_text()
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "REPLAYT_MODEL", "REPLAYT_PROVIDER"):
-        assert name in text
-    assert "NOT loaded" in text
-
-
-@pytest.mark.parametrize("template", TEMPLATES)
-def test_every_template_validates_and_runs_without_a_key(shell: Shell, template: str) -> None:
-    """SC-124, SC-125."""
-    assert shell.call("init", "--template", template).code == 0
-    assert shell.process("validate", "workflow.py").code == 0
-    ended = shell.process("run", "workflow.py", "--inputs-json", "{}", "--run-id", "a")
-    if template == "approval":
-        assert ended.code == 2
-        ended = shell.process("resume", "workflow.py", "a", "--approval", "publish")
-    assert (ended.code, ended.err) == (0, "")
 
 
 def test_doctor_never_shows_a_key_or_what_a_url_hides(shell: Shell) -> None:
@@ -127,29 +79,6 @@ def test_doctor_asks_nobody_offline(shell: Shell) -> None:
     """SC-176."""
     document = shell.process("doctor", "-o", "json", REPLAYT_PROVIDER="offline").json
     assert document["provider_connectivity"] == "skipped"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
-def test_init_on_a_full_disk_leaves_nothing_half_written(shell: Shell) -> None:
-    """R5: and the next try is not refused because of what this one left."""
-    import resource
-
-    ended = subprocess.run(
-        [sys.executable, "-B", "-m", "replayt_cli", "init", "--path", "new"],
-        cwd=shell.directory,
-        env=environment(),
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ended.returncode, ended.stdout) == (74, "")
-    assert "cannot write" in ended.stderr
-    assert list((shell.directory / "new").iterdir()) == []
-    assert shell.call("init", "--path", "new").code == 0
-    names = sorted(path.name for path in (shell.directory / "new").iterdir())
-    assert names == [".env.example", "workflow.py"]
 
 
 def test_doctor_lists_the_stores_and_names_what_cannot_be_loaded(shell: Shell) -> None:

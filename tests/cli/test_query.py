@@ -291,3 +291,20 @@ def test_the_json_can_be_read_by_jq(shell: Shell) -> None:
     jq = ["jq", "-e", "-r", ".[0].run_id"]
     done = subprocess.run(jq, input=out, capture_output=True, text=True, check=True)
     assert done.stdout == "b\n"
+
+
+def test_a_table_shows_the_letters_of_a_json_column_and_no_control_character(shell: Shell) -> None:
+    record("a", tags={"team": "Größe 日本", "odd": HOSTILE})
+    record("b")
+    shown = shell.call("query", "SELECT tags FROM runs ORDER BY run_id").out
+    assert '"team":"Größe 日本"' in shown
+    assert not set("\x1b\x07\u202e") & set(shown)
+    sql = """SELECT '{"n": 1.50, "t": "x"}'::JSON AS kept, '"\\u00fc"'::JSON AS letter"""
+    assert shell.call("query", sql).out.splitlines()[1] == '{"n": 1.50, "t": "x"}  "ü"'
+
+
+def test_columns_of_wide_characters_stand_below_each_other(shell: Shell) -> None:
+    record("a")
+    sql = "SELECT * FROM (VALUES ('日本語', 'x'), ('ab', 'x')) AS t(wide, after)"
+    lines = shell.call("query", sql).out.splitlines()
+    assert lines[:3] == ["wide    after", "日本語  x", "ab      x"]

@@ -101,7 +101,7 @@ def sorted_run(shell: Shell) -> str:
 
 
 def test_report_and_replay_html_make_the_same_page(shell: Shell, sorted_run: str) -> None:
-    """SC-145, SC-179."""
+    """SC-145, SC-148, SC-179."""
     report = shell.call("report", sorted_run)
     replay = shell.call("replay", sorted_run, "--format", "html")
     short = shell.call("replay", sorted_run, "-f", "html")

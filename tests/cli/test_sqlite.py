@@ -151,6 +151,19 @@ def test_a_file_that_is_no_database_is_65(shell: Shell, command: list[str]) -> N
     assert path.read_text() == "these are my notes\n" * 100
 
 
+@pytest.mark.parametrize("command", [["runs"], ["inspect", "a"], ["stats"], ["verify", "--all"]])
+def test_a_database_of_somebody_else_is_65(shell: Shell, command: list[str]) -> None:
+    with closing(sqlite3.connect("foreign.db")) as database:
+        database.execute("CREATE TABLE notes (text)")
+        database.commit()
+    before = Path("foreign.db").read_bytes()
+    ended = shell.call(*command, "--sqlite", "foreign.db")
+    assert ended.code == 65
+    assert "foreign.db is a SQLite database, but none of replayt" in one_line(ended)
+    assert Path("foreign.db").read_bytes() == before
+    assert [path.name for path in shell.directory.iterdir()] == ["foreign.db"]
+
+
 def test_a_copy_that_cannot_be_written_stops_the_run_which_goes_on_without_it(
     shell: Shell,
 ) -> None:

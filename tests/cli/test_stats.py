@@ -170,7 +170,7 @@ def test_the_text_fits_a_terminal_and_says_the_same(shell: Shell) -> None:
     a_week(shell)
     code, sent = on_terminal(shell, "stats")
     assert code == 0
-    shown = sent.replace("\r\n", "\n").rpartition("\x1b[K")[2].splitlines()
+    shown = sent.replace("\r\n", "\n").rpartition("\r")[2].splitlines()
     assert max(map(len, shown)) <= 80
     text = "\n".join(shown)
     assert shown[0] == "8 runs"

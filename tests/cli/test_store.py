@@ -81,6 +81,26 @@ def test_copy_passes_over_a_damaged_run_and_says_so(shell: Shell) -> None:
     assert [item["run_id"] for item in document["problems"]] == ["bad"]
 
 
+def test_a_log_without_an_event_is_told_and_fails_no_copy(shell: Shell) -> None:
+    """A backup must not fail for good because a process died in its first append."""
+    run(shell, HELLO, "good")
+    shell.log("torn").write_bytes(b'{"ts":"2026')
+    for said in ("copied 1 run", "1 there already"):
+        ended = shell.call("store", "copy", LOGS, SQLITE)
+        assert (ended.code, ended.err) == (0, "")
+        assert said in ended.out
+        assert "run torn has no event to copy: its first batch was cut short" in ended.out
+    document = shell.call("store", "copy", LOGS, SQLITE, "-o", "json").json
+    assert (document["empty"], document["problems"]) == (["torn"], [])
+    rebuilt = shell.call("store", "rebuild", SQLITE)
+    assert (rebuilt.code, rebuilt.err) == (0, "")
+    assert "run torn has no event to copy" in rebuilt.out
+    named = shell.call("store", "copy", LOGS, SQLITE, "torn")
+    assert named.code == 1
+    assert "run torn was not copied: there is no run torn to copy, or no event of it" in named.err
+    assert shell.log("torn").read_bytes() == b'{"ts":"2026'
+
+
 def test_copy_of_nothing_creates_nothing(shell: Shell) -> None:
     ended = shell.call("store", "copy", LOGS, SQLITE)
     assert (ended.code, ended.out) == (0, "No runs found\n")

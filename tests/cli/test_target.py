@@ -13,7 +13,7 @@ def test_the_forms_of_a_target(shell: Shell, target: str) -> None:
     shell.write("pack/__init__.py", "")
     shell.write("pack/inner.py", HELLO.replace("wf", "made"))
     ended = shell.process("validate", target)
-    assert (ended.code, ended.out) == (0, "hello@2: ok, 2 states, 1 edges\n")
+    assert (ended.code, ended.out) == (0, "hello@2: ok, 2 states, 1 edge\n")
 
 
 def test_a_file_may_call_it_workflow_and_import_its_neighbour(shell: Shell) -> None:
@@ -54,13 +54,6 @@ def test_what_is_no_target_lists_the_accepted_forms(shell: Shell, target: str, c
     assert ended.code == code
     assert "module:variable" in one_line(ended)
     assert not shell.directory.joinpath(".replayt").exists()
-
-
-@pytest.mark.parametrize("target", ["flow.yaml", "flow.yml"])
-def test_yaml_is_said_to_come_later(shell: Shell, target: str) -> None:
-    ended = shell.call("run", target)
-    assert ended.code == 64
-    assert "YAML" in one_line(ended)
 
 
 @pytest.mark.parametrize(

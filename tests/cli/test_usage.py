@@ -182,8 +182,10 @@ def test_help_stays_light(shell: Shell, words: list[str]) -> None:
     assert commands <= loaded
     others = {name.removeprefix("replayt_cli") for name in loaded - commands}
     assert others == {"", ".commands", ".exit_codes", ".main", ".options", ".render"} | {
+        ".render.columns",
         ".render.text",
         ".streams",
+        ".usage",
     }
 
 

@@ -87,6 +87,7 @@ def _loading_duckdb() -> Iterator[None]:
 def _over(index: RunIndex, question: Question) -> Iterator[Analytics]:
     prices = None if question.prices is None else load_prices(question.prices)
     try:
+        import_module("replayt_store.analytics")  # not half of it, where the thread failed just now
         from replayt_store.analytics import Analytics
     except ImportError as error:
         raise CommandError(str(error)) from None

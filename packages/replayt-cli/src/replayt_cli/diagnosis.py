@@ -1,191 +1,221 @@
-"""What `doctor` looks at: one finding a line, nothing changed and nothing created."""
+"""What `doctor` looks at, and where each setting comes from. Nothing is changed or created."""
 
 from __future__ import annotations
 
 import os
-import platform
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from importlib.metadata import PackageNotFoundError, entry_points, version
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
+from replayt_cli.config import Config
+from replayt_cli.errors import UsageError
+from replayt_cli.findings import Finding
+from replayt_cli.installed import installed
 from replayt_cli.options import DEFAULT_LOG_DIR
+from replayt_cli.settings import BASE_URL, MODEL, PRICES, PROVIDER, is_set, model_environment
 from replayt_cli.stores import StoreChoice
-from replayt_core import LLMError, ReplaytError
+from replayt_core import LLMError, LogMode, ReplaytError
 
-_PACKAGES = ("replayt", "replayt-core", "replayt-llm", "replayt-store", "replayt-cli")
-_BUILT_IN = ("jsonl", "sqlite")
-_OLDEST_PYTHON = (3, 10)
+if TYPE_CHECKING:
+    from replayt_llm import LLMSettings
+
 _PROBE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at: its name, what was found, and what is to be said about it."""
+class Circumstances:
+    """What the findings depend on: the options and the configuration, the environment, the day.
 
-    name: str
-    value: str
-    level: Literal["ok", "warning", "error"] = "ok"
-    note: str = ""
+    `config_problem` says why the configuration cannot be used; then the choice is made without it.
+    """
+
+    choice: StoreChoice
+    config_problem: str | None
+    env: Mapping[str, str]
+    today: date
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.choice.config
+
+    def source(self, key: str, *, option: str | None = None, variable: str | None = None) -> str:
+        """Where the value of a setting comes from."""
+        if option is not None and option in self.choice.options:
+            return option
+        if variable is not None and is_set(self.env, variable):
+            return variable
+        return "default" if getattr(self.config, key) is None else self.config.origin(key)
 
 
-def diagnose(choice: StoreChoice, *, today: date | None = None) -> list[Finding]:
+def diagnose(
+    choice: StoreChoice,
+    *,
+    config_problem: str | None = None,
+    env: Mapping[str, str] | None = None,
+    today: date | None = None,
+) -> list[Finding]:
     """All findings, in the order they are shown."""
-    day = today or datetime.now(timezone.utc).date()
-    return [*_versions(), *_model(day), *_connectivity(), *_stores(choice)]
-
-
-def _versions() -> Iterator[Finding]:
-    supported = sys.version_info >= _OLDEST_PYTHON
-    yield Finding(
-        name="python",
-        value=platform.python_version(),
-        level="ok" if supported else "error",
-        note="" if supported else "replayt needs 3.10 or later",
+    case = Circumstances(
+        choice=choice,
+        config_problem=config_problem,
+        env=os.environ if env is None else env,
+        today=today or datetime.now(timezone.utc).date(),
     )
-    for name in _PACKAGES:
-        try:
-            yield Finding(name=name, value=version(name))
-        except PackageNotFoundError:
-            needed = name != "replayt"
-            yield Finding(
-                name=name,
-                value="missing",
-                level="error" if needed else "ok",
-                note=f"pip install {name}" if needed else "",
-            )
-    found = find_spec("yaml") is not None
-    yield Finding(
-        name="yaml_extra",
-        value="installed" if found else "missing",
-        note="" if found else "pip install replayt[yaml]",
-    )
-
-    yield _duckdb()
+    return [*installed(), _config(case), *_model(case), *_stores(case), *_runs(case)]
 
 
-def _duckdb() -> Finding:
-    if find_spec("duckdb") is None:
-        note = "stats and query need it: pip install 'replayt-store[duckdb]'"
-        return Finding(name="duckdb", value="missing", level="warning", note=note)
-    try:
-        return Finding(name="duckdb", value=version("duckdb"))
-    except PackageNotFoundError:
-        return Finding(name="duckdb", value="installed")
+def _config(case: Circumstances) -> Finding:
+    if case.config_problem is not None:
+        return Finding(name="config", value="unusable", level="error", note=case.config_problem)
+    file = case.config.file
+    return Finding(name="config", value=file or "none", note="" if file else "no file, no keys")
 
 
-def _model(day: date) -> Iterator[Finding]:
+# --- the model ------------------------------------------------------------------------------------
+
+
+def _model(case: Circumstances) -> Iterator[Finding]:
     from replayt_llm import LLMSettings
 
     try:
-        settings = LLMSettings.from_env()
-    except LLMError as error:
-        yield Finding(name="provider", value="unusable", level="error", note=error.message)
+        env = model_environment(case.config, case.env)
+        settings = LLMSettings.from_env(env)
+    except (LLMError, UsageError) as error:
+        note = error.message if isinstance(error, LLMError) else str(error)
+        source = case.source("provider", variable=PROVIDER)
+        yield Finding(name="provider", value="unusable", level="error", note=note, source=source)
+        yield _connectivity(None)
         return
     url = settings.url
-    yield Finding(name="provider", value=settings.provider)
-    yield Finding(name="base_url", value=url.public if url else "none")
-    yield _retirement(settings.provider, settings.model, day)
-    if settings.api_key:
-        yield Finding(name="api_key", value="set")
-    elif not settings.preset.needs_key:
-        yield Finding(name="api_key", value="not set", note=f"{settings.provider} needs none")
-    else:
-        try:
-            settings.check()
-        except LLMError as error:
-            yield Finding(name="api_key", value="not set", level="warning", note=error.message)
-        else:
-            yield Finding(name="api_key", value="not set", note="not needed there")
+    yield Finding(
+        name="provider",
+        value=settings.provider,
+        source=case.source("provider", variable=PROVIDER),
+    )
+    given = is_set(case.env, BASE_URL)
+    yield Finding(
+        name="base_url",
+        value=url.public if url else "none",
+        source=BASE_URL if given else "default",
+    )
+    yield _model_name(case, settings, configured=env is not case.env and is_set(env, MODEL))
+    yield _key(settings, env)
+    yield _connectivity(settings)
 
 
-def _retirement(provider: str, model: str | None, day: date) -> Finding:
+def _model_name(case: Circumstances, settings: LLMSettings, *, configured: bool) -> Finding:
     from replayt_llm import RETIREMENTS
 
-    end = RETIREMENTS.get(model or "") if provider == "openai" else None
+    model = settings.model
+    source = case.source("model", variable=MODEL)
+    if not configured and not is_set(case.env, MODEL):
+        source = "default"  # also where the one of the file belongs to another provider
     if model is None:
-        note = "set REPLAYT_MODEL"
-        return Finding(name="model", value="none", level="warning", note=note)
+        note = f"set {MODEL}"
+        return Finding(name="model", value="none", level="warning", note=note, source=source)
+    end = RETIREMENTS.get(model) if settings.provider == "openai" else None
     if end is None:
-        return Finding(name="model", value=model)
-    days = (date.fromisoformat(end) - day).days
+        return Finding(name="model", value=model, source=source)
+    days = (date.fromisoformat(end) - case.today).days
     word = f"was to end on {end}" if days < 0 else f"ends on {end}"
     return Finding(
         name="model",
         value=model,
         level="warning",
-        note=f"{word}, as its vendor announced; set REPLAYT_MODEL to another",
+        note=f"{word}, as its vendor announced; set {MODEL} to another",
+        source=source,
     )
 
 
-def _connectivity() -> Iterator[Finding]:
-    from replayt_llm import LLMSettings, probe
+def _key(settings: LLMSettings, env: Mapping[str, str]) -> Finding:
+    if settings.api_key:
+        names = (*settings.preset.key_variables, "OPENAI_API_KEY")
+        used = next(name for name in names if is_set(env, name))
+        return Finding(name="api_key", value="set", source=used)
+    if not settings.preset.needs_key:
+        return Finding(name="api_key", value="not set", note=f"{settings.provider} needs none")
+    try:
+        settings.check()
+    except LLMError as error:
+        return Finding(name="api_key", value="not set", level="warning", note=error.message)
+    return Finding(name="api_key", value="not set", note="not needed there")
+
+
+def _connectivity(settings: LLMSettings | None) -> Finding:
+    from replayt_llm import probe
 
     name = "provider_connectivity"
-    try:
-        found = probe(LLMSettings.from_env(), timeout_seconds=_PROBE_SECONDS)
-    except LLMError:
-        yield Finding(name=name, value="skipped", note="no request was made")
-        return
+    if settings is None:
+        return Finding(name=name, value="skipped", note="no request was made")
+    found = probe(settings, timeout_seconds=_PROBE_SECONDS)
     # Why it was skipped, the findings about provider and key say already.
     note = "no request was made" if found.outcome == "skipped" else found.detail
     bad = found.outcome in ("unreachable", "unauthorized")
-    yield Finding(name=name, value=found.outcome, level="warning" if bad else "ok", note=note)
+    return Finding(name=name, value=found.outcome, level="warning" if bad else "ok", note=note)
 
 
-def _stores(choice: StoreChoice) -> Iterator[Finding]:
-    yield _schemes()
+# --- where logs go --------------------------------------------------------------------------------
+
+
+def _stores(case: Circumstances) -> Iterator[Finding]:
+    choice = case.choice
+    if choice.url is not None:
+        yield _store_url(case, choice.url)
+    else:
+        directory = Path(choice.log_dir or DEFAULT_LOG_DIR)
+        problem = _unwritable(directory)
+        yield Finding(
+            name="log_dir",
+            value=str(directory),
+            level="error" if problem else "ok",
+            note=problem or ("" if directory.exists() else "will be created by the first run"),
+            source=case.source("log_dir", option="--log-dir"),
+        )
     if choice.mirror is not None:
-        problem = _unwritable(Path(choice.mirror).parent)
+        problem = _unwritable_file(Path(choice.mirror))
         yield Finding(
             name="sqlite",
             value=choice.mirror,
             level="error" if problem else "ok",
             note=problem or "",
+            source=case.source("sqlite", option="--sqlite"),
         )
-    if choice.url is not None:
-        try:
-            choice.open()
-        except ReplaytError as error:
-            yield Finding(name="store", value="unusable", level="error", note=str(error))
-        else:
-            scheme = choice.url.partition("://")[0]
-            yield Finding(name="store", value=scheme)
-        return
-    directory = Path(choice.log_dir or DEFAULT_LOG_DIR)
-    problem = _unwritable(directory)
-    yield Finding(
-        name="log_dir",
-        value=str(directory),
-        level="error" if problem else "ok",
-        note=problem or ("" if directory.exists() else "will be created by the first run"),
-    )
 
 
-def _schemes() -> Finding:
-    """The stores that can be named by a URL; what is registered and cannot be loaded is said."""
-    from replayt_store.registry import GROUP
-
-    usable, broken = set(_BUILT_IN), []
-    for point in entry_points(group=GROUP):
-        try:
-            point.load()
-        except Exception as error:
-            # Someone else's package; whatever is wrong with it must not break this command.
-            problem = f"{type(error).__name__}: {error}"
-            broken.append(f"{point.name}:// ({point.value}) cannot be loaded: {problem}")
-        else:
-            usable.add(point.name)
+def _store_url(case: Circumstances, url: str) -> Finding:
+    source = case.source("store", option="--store")
+    try:
+        store = case.choice.open()
+    except ReplaytError as error:
+        return Finding(
+            name="store", value="unusable", level="error", note=str(error), source=source
+        )
+    primary = getattr(store, "primary", store)
+    directory, file = getattr(primary, "directory", None), getattr(primary, "file", None)
+    problem = None
+    if directory is not None:
+        problem = _unwritable(Path(directory))
+    elif file is not None:
+        problem = _unwritable_file(Path(file))
     return Finding(
-        name="stores",
-        value=", ".join(sorted(usable)),
-        level="warning" if broken else "ok",
-        note="; ".join(sorted(broken)),
+        name="store",
+        value=url.partition("://")[0],
+        level="error" if problem else "ok",
+        note=problem or str(directory or file or ""),
+        source=source,
     )
+
+
+def _unwritable_file(file: Path) -> str | None:
+    """Why a file cannot be written; None when it can. Looks, and creates nothing."""
+    if file.is_dir():
+        return f"{file} is a directory"
+    if file.exists() and not os.access(file, os.W_OK):
+        return f"{file} cannot be written"
+    return _unwritable(file.parent)
 
 
 def _unwritable(directory: Path) -> str | None:
@@ -198,3 +228,35 @@ def _unwritable(directory: Path) -> str | None:
     if not os.access(place, os.W_OK | os.X_OK):
         return f"{place} cannot be written"
     return None
+
+
+# --- what holds for runs --------------------------------------------------------------------------
+
+
+def _runs(case: Circumstances) -> Iterator[Finding]:
+    config = case.config
+    yield Finding(
+        name="log_mode",
+        value=config.log_mode or LogMode.redacted.value,
+        source=case.source("log_mode"),
+    )
+    yield Finding(
+        name="timeout",
+        value="none" if config.timeout is None else f"{config.timeout:g}",
+        source=case.source("timeout"),
+    )
+    yield _prices(case)
+
+
+def _prices(case: Circumstances) -> Finding:
+    from replayt_store.prices import load_prices
+
+    file = case.env.get(PRICES, "").strip() or case.config.prices
+    source = case.source("prices", variable=PRICES)
+    if file is None:
+        return Finding(name="prices", value="none", source=source)
+    try:
+        load_prices(file)
+    except ReplaytError as error:
+        return Finding(name="prices", value=file, level="warning", note=str(error), source=source)
+    return Finding(name="prices", value=file, source=source)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from replayt_cli import exit_codes
+from replayt_cli.config import Config
+from replayt_cli.costs import Cost, cost_of
 from replayt_cli.errors import Terminated
 from replayt_cli.options import Output
 from replayt_cli.render.json import print_json
 from replayt_cli.render.outcome import print_outcome
-from replayt_cli.render.text import complain, warn
+from replayt_cli.render.text import complain, is_terminal, warn
+from replayt_cli.settings import BASE_URL, MODEL, PROVIDER, is_set, model_environment
 from replayt_cli.signals import OrderlyEnd
 from replayt_cli.stores import StoreChoice, command_line
 from replayt_cli.streams import kept_for_results
@@ -29,37 +32,53 @@ from replayt_core.ports import (
 
 if TYPE_CHECKING:
     from replayt_cli.awaited import AwaitedRunner
+    from replayt_cli.live import Live
+    from replayt_core.records import LLMCallRow
+    from replayt_store.prices import Prices
 
 
-def llm_factory(*, dry_run: bool) -> LLMClientFactory:
-    """Where the models of a run come from: the environment, or with `dry_run` nowhere.
+def llm_factory(config: Config, *, dry_run: bool) -> LLMClientFactory:
+    """Where the models of a run come from, or with `dry_run` nowhere.
 
-    The environment is judged at the first model call, so a workflow without one needs no key. Its
-    keys count as secrets from the start.
+    The environment says so, and the project's configuration where the environment does not. Both
+    are judged at the first model call, so a workflow without one needs no key. The keys of the
+    environment count as secrets from the start.
     """
     from replayt_llm import client_factory_from_env
 
-    factory = client_factory_from_env()
+    factory = client_factory_from_env(model_environment(config))
     return _DryRun(factory) if dry_run else factory
 
 
-def configured_client() -> DescribesRequests | None:
+def configured_client(config: Config) -> DescribesRequests | None:
     """What can say, offline and without any key, which model and host a call would use now.
 
-    None where the environment names neither provider nor model nor URL: nobody chose anything.
+    None where environment and configuration name neither provider nor model nor URL: nobody chose
+    anything.
     """
-    names = ("REPLAYT_PROVIDER", "REPLAYT_MODEL", "OPENAI_BASE_URL")
-    if not any(os.environ.get(name, "").strip() for name in names):
+    env = model_environment(config)
+    if not any(is_set(env, name) for name in (PROVIDER, MODEL, BASE_URL)):
         return None
     from replayt_llm import LLMSettings
 
     try:
-        settings = LLMSettings.from_env()
+        settings = LLMSettings.from_env(env)
     except LLMError as error:
         warn(f"model calls are not compared with the environment: {error}")
         return None
     client = replace(settings, api_key=settings.api_key or "none").client()
     return client if isinstance(client, DescribesRequests) else None
+
+
+def live_view(
+    store: EventStore, run_id: str, output: Output, *, prices: Prices | None, quiet: bool
+) -> Live | None:
+    """What shows a run while it is executed: where stderr is a terminal, and the result is text."""
+    if quiet or output is Output.json or not is_terminal(sys.stderr):
+        return None
+    from replayt_cli.live import Live, may_spin
+
+    return Live(store, run_id, sys.stderr, spins=may_spin(), prices=prices)
 
 
 @dataclass(frozen=True)
@@ -84,7 +103,7 @@ class Execution:
     """One run that this process executes: where it is kept, and how it is taken up again.
 
     `parent` is the run that it is a fork of, `timeout` the seconds it may take, `budget` what it
-    may use of models.
+    may use of models, `prices` what those cost, `live` what shows it meanwhile.
     """
 
     target: str
@@ -95,11 +114,13 @@ class Execution:
     parent: str | None = None
     timeout: float | None = None
     budget: Budget = field(default_factory=Budget)
+    prices: Prices | None = None
+    live: Live | None = None
     end: OrderlyEnd = field(default_factory=OrderlyEnd)
 
     def guarded_store(self) -> EventStore:
-        """The store for the runner: no signal cuts its appends short."""
-        return self.end.guard(self.store)
+        """The store for the runner: no signal cuts its appends short, and they are shown."""
+        return self.end.guard(self.store, None if self.live is None else self.live.seen)
 
     def runner(
         self, workflow: Workflow, *, log_mode: LogMode | str = LogMode.redacted, max_steps: int
@@ -107,7 +128,7 @@ class Execution:
         """What executes the run: in an event loop, where a step is `async def`."""
         settings: dict[str, Any] = {
             "log_mode": log_mode,
-            "llm_settings": llm_factory(dry_run=self.dry_run),
+            "llm_settings": llm_factory(self.choice.config, dry_run=self.dry_run),
             "max_steps": max_steps,
             "timeout_seconds": self.timeout,
             "budget": self.budget,
@@ -138,7 +159,7 @@ class Execution:
     def finish(self, execute: Callable[[], RunResult], output: Output) -> int:
         """Execute, print the outcome, and return the exit code."""
         try:
-            with kept_for_results(), self.end.listening(), self._in_time():
+            with kept_for_results(), self._shown(), self.end.listening(), self._in_time():
                 result = execute()
         except (KeyboardInterrupt, Terminated):
             if next(iter(self.store.read(self.run_id)), None) is not None:
@@ -154,14 +175,19 @@ class Execution:
                 f"to try it again: {self.resume_command()}"
             )
             return exit_codes.FAILED
-        document = self._document(result)
+        calls = self._model_calls(result)
+        cost = cost_of(calls, self.prices)
+        document = self._document(result, calls, cost)
         if result.status == "paused":
             self._warn_of_ignored_answers()
         if output is Output.json:
             print_json(document)
         else:
-            print_outcome(document, result, self.resume_command)
+            print_outcome(document, result, self.resume_command, cost)
         return exit_codes.for_status(result.status)
+
+    def _shown(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.live is None else self.live.showing()
 
     def _in_time(self) -> AbstractContextManager[None]:
         """What ends the run when it has a timeout and does not heed it."""
@@ -180,20 +206,16 @@ class Execution:
             if seq > asked:
                 warn(f"the answer at seq {seq} is ignored: {problem}")
 
-    def _unsent_calls(self, result: RunResult) -> int:
-        """How many model calls never left, since there was no usable client for them."""
-        if not result.summary.llm_failures:
-            return 0
-        errors = [
-            event.payload.get("error")
-            for event in self.store.read(self.run_id)
-            if event.type == "llm_response"
-        ]
-        return sum(
-            isinstance(error, dict) and error.get("kind") == "not_configured" for error in errors
-        )
+    def _model_calls(self, result: RunResult) -> tuple[LLMCallRow, ...]:
+        if not result.summary.llm_calls:
+            return ()
+        from replayt_core.records import digest
 
-    def _document(self, result: RunResult) -> dict[str, Any]:
+        return digest(self.run_id, self.store.read(self.run_id)).llm_calls
+
+    def _document(
+        self, result: RunResult, calls: Sequence[LLMCallRow], cost: Cost
+    ) -> dict[str, Any]:
         summary = result.summary
         document: dict[str, Any] = {
             "run_id": result.run_id,
@@ -204,10 +226,12 @@ class Execution:
             "waiting": [approval.approval_id for approval in result.waiting],
             "waiting_call": result.waiting_call,
             "llm_calls": summary.llm_calls,
-            "llm_calls_unsent": self._unsent_calls(result),
+            "llm_calls_unsent": sum(call.error_kind == "not_configured" for call in calls),
             "tool_calls": summary.tool_calls,
             "served_calls": result.served_calls,
             "total_tokens": summary.total_tokens,
+            "cost_usd": float(cost.usd) if cost.known else None,
+            "unpriced_models": list(cost.unpriced_models),
             "retries": summary.retries + summary.llm_retries,
             "hosts": sorted(summary.hosts),
             "providers": sorted(summary.providers),

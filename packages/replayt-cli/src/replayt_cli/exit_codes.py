@@ -6,6 +6,7 @@ Nothing but a paused run exits with 2, so a script can tell "waits for a person"
 from __future__ import annotations
 
 DONE = 0
+"""Done; of a run: completed."""
 FAILED = 1
 """The run failed, or a check found something."""
 PAUSED = 2
@@ -21,7 +22,7 @@ CANNOT_WRITE = 74
 REFUSED = 75
 """Not now: someone else executes the run, it has ended, the workflow changed, …"""
 SIGNAL = 128
-"""Plus the number of the signal that ended the process."""
+"""Ended by a signal: 128 plus its number."""
 
 _BY_STATUS = {"completed": DONE, "failed": FAILED, "paused": PAUSED}
 

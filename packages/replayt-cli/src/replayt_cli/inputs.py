@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
 from replayt_cli.errors import UsageError
-from replayt_cli.options import LOG_MODES
-
-_LONGEST = 1_000_000  # more than eleven days; timers count no further than they can
+from replayt_cli.options import LOG_MODES, LONGEST_TIMEOUT
+from replayt_cli.render.text import hint, is_terminal
 
 
 def read_inputs(inputs_json: str | None, pairs: Sequence[str] | None) -> dict[str, Any]:
     """The inputs of a run: `--inputs-json` (JSON, `@file` or `-`), then each `--input KEY=VALUE`.
 
-    A VALUE that is JSON counts as that, anything else as text.
+    A VALUE that is JSON counts as that, anything else as text. A KEY with dots names a place in
+    nested objects; a key that holds a dot itself is given in `--inputs-json`. Raises `UsageError`.
     """
-    inputs: dict[str, Any] = {}
-    if inputs_json is not None:
-        value = parse_json(read_text(inputs_json, "--inputs-json"), "--inputs-json")
-        if not isinstance(value, dict):
-            raise UsageError(
-                f"--inputs-json must be a JSON object such as '{{\"key\": 1}}', not {_kind(value)}"
-            )
-        inputs = value
-    for key, text in _pairs(pairs, "--input").items():
-        try:
-            inputs[key] = parse_json(text, "--input")
-        except UsageError:
-            inputs[key] = text
+    inputs = {} if inputs_json is None else _read_object(inputs_json, "--inputs-json")
+    given = _pairs(pairs, "--input")
+    for key in given:
+        _check_key(key, given)
+    for key, text in given.items():
+        _put(inputs, key, _value(key, text))
     return inputs
 
 
@@ -66,8 +60,10 @@ def read_log_mode(text: str | None) -> str | None:
 
 def check_timeout(seconds: float | None) -> None:
     """Raise `UsageError` unless it is a number of seconds, or none was given."""
-    if seconds is not None and not 0 < seconds <= _LONGEST:
-        raise UsageError(f"--timeout is {seconds:g}; use seconds above 0, up to {_LONGEST:,}")
+    if seconds is not None and not 0 < seconds <= LONGEST_TIMEOUT:
+        raise UsageError(
+            f"--timeout is {seconds:g}; use seconds above 0, up to {LONGEST_TIMEOUT:,}"
+        )
 
 
 def read_text(value: str, name: str) -> str:
@@ -76,6 +72,9 @@ def read_text(value: str, name: str) -> str:
         where = "standard input"
         if sys.stdin is None:
             raise UsageError(f"{name} -: {where} is closed")
+        if is_terminal(sys.stdin):
+            end = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D on a line of its own"
+            hint(f"{name} is read from the terminal; {end} ends it")
         try:
             data = sys.stdin.buffer.read()
         except OSError as error:
@@ -83,6 +82,8 @@ def read_text(value: str, name: str) -> str:
             raise UsageError(f"{name}: cannot read {where}: {reason}") from None
     elif value.startswith("@"):
         where = value[1:]
+        if not where:
+            raise UsageError(f"{name} @ names no file: write @FILE, such as @inputs.json")
         try:
             data = Path(where).read_bytes()
         except OSError as error:
@@ -103,12 +104,76 @@ def parse_json(text: str, where: str) -> Any:
         _check_finite(value)
     except json.JSONDecodeError as error:
         at = f"line {error.lineno} column {error.colno}"
-        raise UsageError(f"{where} is not valid JSON: {error.msg} ({at})") from None
+        raise _NotJSONError(f"{where} is not valid JSON: {error.msg} ({at})") from None
+    except _ConstantError as error:
+        raise _NotJSONError(f"{where} is not valid JSON: {error}") from None
     except ValueError as error:
         raise UsageError(f"{where} is not valid JSON: {error}") from None
     except RecursionError:
         raise UsageError(f"{where} is nested too deeply") from None
     return value
+
+
+class _NotJSONError(UsageError):
+    """It does not read as JSON; what does and is refused all the same is no text either."""
+
+
+class _ConstantError(ValueError):
+    """NaN and the like, which Python reads and JSON does not know."""
+
+
+def _read_object(given: str, option: str) -> dict[str, Any]:
+    text = read_text(given, option)
+    where = f"{option} {given}" if given == "-" or given.startswith("@") else option
+    if not text.strip():
+        raise UsageError(f"{where} is empty: give a JSON object, {{}} for no inputs")
+    value = parse_json(text, where)
+    if not isinstance(value, dict):
+        raise UsageError(
+            f"{where} must be a JSON object such as '{{\"key\": 1}}', not {_kind(value)}"
+        )
+    return value
+
+
+def _value(key: str, text: str) -> Any:
+    """The JSON that the text is, or else the text."""
+    try:
+        return parse_json(text, f"--input {key!r:.80}")
+    except _NotJSONError:
+        return text
+
+
+def _check_key(key: str, given: Container[str]) -> None:
+    """Raise unless all its parts are there, and no other key means something around it."""
+    parts = key.split(".")
+    if not all(parts):
+        raise UsageError(
+            f"--input {key!r:.80} has an empty part: dots separate the keys of nested objects; a "
+            "key that holds a dot goes into --inputs-json"
+        )
+    for size in range(1, len(parts)):
+        outer = ".".join(parts[:size])
+        if outer in given:
+            raise UsageError(
+                f"--input gives both {outer!r:.80} and {key!r:.80}, which is a part of it: give "
+                f"{outer!r:.80} whole as JSON, or each part with its dots"
+            )
+
+
+def _put(inputs: dict[str, Any], key: str, value: Any) -> None:
+    """Set the value at a dotted key, in objects that are made where there are none."""
+    *outer, last = key.split(".")
+    place = inputs
+    for depth, name in enumerate(outer, 1):
+        inner = place.setdefault(name, {})
+        if not isinstance(inner, dict):
+            path = ".".join(outer[:depth])
+            raise UsageError(
+                f"--input {key!r:.80} needs an object at {path!r:.80}, where --inputs-json has "
+                f"{_kind(inner)}: change one of them"
+            )
+        place = inner
+    place[last] = value
 
 
 def _pairs(pairs: Sequence[str] | None, option: str) -> dict[str, str]:
@@ -133,7 +198,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value")
+    raise _ConstantError(f"{name} is no JSON value")
 
 
 def _check_finite(value: Any) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replayt_cli.indexed import fresh_index
 from replayt_cli.recorded import DAMAGED, shown_status
-from replayt_core import RunSummary
+from replayt_cli.waiting import Waiting, read_waiting
+from replayt_core import RunSummary, StoreError
 from replayt_core.ports import EventStore
 from replayt_store.index import RunIndex
 from replayt_store.selection import Selection
@@ -20,13 +21,17 @@ _WITHOUT_END = ("interrupted", "running")
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """A run in a listing; `short_id` is the end of a generated id, as long as it has to be."""
+    """A run in a listing; `short_id` is the end of a generated id, as long as it has to be.
+
+    `waiting` is what a paused run waits for, where the listing was asked for it.
+    """
 
     run_id: str
     short_id: str
     summary: RunSummary
     status: str
     problem: str | None
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,23 @@ def list_runs(
         )
         older = index.count(selection) - looked_at
         return Listing(rows=rows, older=older, older_damaged=_damaged(index, selection, rows))
+
+
+def with_waiting(store: EventStore, listing: Listing) -> Listing:
+    """The listing of paused runs with what each of them waits for, which only its log tells.
+
+    A run that has gone on meanwhile is left out.
+    """
+    rows = []
+    for row in listing.rows:
+        try:
+            waiting = read_waiting(store, row.run_id)
+        except StoreError as error:
+            rows.append(replace(row, problem=" ".join(str(error).split())))
+            continue
+        if waiting is not None:
+            rows.append(replace(row, waiting=waiting))
+    return replace(listing, rows=tuple(rows))
 
 
 def _damaged(index: RunIndex, selection: Selection, rows: Iterable[RunRow]) -> int:

@@ -13,7 +13,9 @@ import typer
 
 from replayt_cli import exit_codes
 from replayt_cli.commands import (
+    diff,
     doctor,
+    examples,
     fork,
     gc,
     graph,
@@ -32,9 +34,13 @@ from replayt_cli.commands import (
     verify,
     why,
 )
-from replayt_cli.options import Debug
+from replayt_cli.options import Debug, OptionalText
 from replayt_cli.render.text import complain, use_safe_streams
 from replayt_cli.streams import fill_closed_streams
+from replayt_cli.usage import epilog
+
+# Set by the scripts of --show-completion; replayt_cli.completion.answer reads what goes with it.
+_COMPLETE = "_REPLAYT_COMPLETE"
 
 COMMANDS: tuple[Callable[..., int], ...] = (
     run.run,
@@ -43,6 +49,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     replay.replay,
     report.report,
     why.why,
+    diff.diff,
     verify.verify,
     fork.fork,
     pin.pin,
@@ -52,6 +59,7 @@ COMMANDS: tuple[Callable[..., int], ...] = (
     gc.gc,
     graph.graph,
     validate.validate,
+    examples.examples,
     init.init,
     doctor.doctor,
 )
@@ -73,11 +81,32 @@ def _show_version(value: bool) -> None:
         raise typer.Exit
 
 
+def _show_completion(shell: str | None) -> None:
+    if shell is None:
+        return
+    from replayt_cli.completion.scripts import SHELLS, script
+
+    name = {"pwsh": "powershell"}.get(shell, shell)
+    if name not in SHELLS:
+        raise typer.BadParameter(f"{shell!r:.40} is none of {', '.join(SHELLS)}")
+    typer.echo(script(name), nl=False)
+    raise typer.Exit
+
+
 def _root(
     ctx: typer.Context,
     debug: Debug = False,
     version: bool = typer.Option(
         False, "--version", help="Show the version.", callback=_show_version, is_eager=True
+    ),
+    show_completion: OptionalText = typer.Option(
+        None,
+        "--show-completion",
+        metavar="bash|zsh|fish|powershell",
+        help="Show the script that teaches a shell to complete; it says where it goes.",
+        callback=_show_completion,
+        is_eager=True,
+        show_default=False,
     ),
 ) -> int:
     if ctx.invoked_subcommand is None:
@@ -97,9 +126,11 @@ def _application(
     )
     application.callback(invoke_without_command=True)(_root)
     for command in commands:
-        application.command()(command)
+        application.command(epilog=epilog(command.__name__))(command)
     for group in groups:
-        application.add_typer(group)
+        for part in group.registered_commands:
+            part.epilog = epilog(f"{group.info.name} {getattr(part.callback, '__name__', '')}")
+        application.add_typer(group, epilog=epilog(str(group.info.name)))
     return application
 
 
@@ -117,11 +148,25 @@ def _called(words: Sequence[str]) -> typer.Typer:
     return _application(commands, groups) if commands or groups else app
 
 
+def _complete() -> int:
+    """Tell a shell what may come next, as the scripts of `--show-completion` ask."""
+    from replayt_cli.completion.answer import answer_quietly
+    from replayt_cli.completion.words import Candidate, first_sentence
+
+    helps = {command.__name__: command.__doc__ for command in COMMANDS}
+    helps |= {str(group.info.name): str(group.info.help) for group in GROUPS}
+    summary = [Candidate(value=name, help=first_sentence(text)) for name, text in helps.items()]
+    answer_quietly(os.environ, lambda words: typer.main.get_command(_called(words)), summary)
+    return exit_codes.DONE
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     invocation = Invocation()
     fill_closed_streams()
     use_safe_streams()
+    if argv is None and _COMPLETE in os.environ:
+        return _complete()
     try:
         words = sys.argv[1:] if argv is None else list(argv)
         code = _called(words)(

@@ -15,6 +15,8 @@ OptionalCount = Optional[int]  # noqa: UP045
 
 DEFAULT_LOG_DIR = ".replayt/runs"
 DEFAULT_MAX_STEPS = 1_000
+READ_SQLITE = "Read this SQLite file instead."
+LONGEST_TIMEOUT = 1_000_000  # more than eleven days; timers count no further than they can
 LOG_MODES = "redacted|full|structured_only"
 
 
@@ -36,7 +38,7 @@ Target = Annotated[
     str,
     typer.Argument(
         metavar="TARGET",
-        help="The workflow: module:variable, or a .py file with `wf` or `workflow`.",
+        help="The workflow: module:variable, a .py file with `wf` or `workflow`, or a .yaml file.",
         show_default=False,
     ),
 ]
@@ -44,7 +46,7 @@ RunId = Annotated[
     str,
     typer.Argument(
         metavar="RUN_ID",
-        help="The run: its id, or a unique start or end of it.",
+        help="The run: its id, a unique start or end of it, @last, or @-2 for the one before.",
         show_default=False,
     ),
 ]
@@ -72,7 +74,7 @@ SQLiteSource = Annotated[
     typer.Option(
         "--sqlite",
         metavar="FILE",
-        help="Read this SQLite file instead.",
+        help=READ_SQLITE,
         show_default=False,
     ),
 ]
@@ -119,6 +121,15 @@ PricesFile = Annotated[
         metavar="FILE",
         envvar="REPLAYT_PRICES",
         help='What models cost: {"MODEL": {"input": USD, "output": USD}} a million tokens.',
+        show_default=False,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Do not show on the terminal what the run is doing; the result is printed.",
         show_default=False,
     ),
 ]

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from replayt_cli.render.columns import columns_of
 from replayt_cli.render.text import escape
 from replayt_core import (
     DamagedLogError,
@@ -70,7 +71,7 @@ def scan_run(store: EventStore, run_id: str) -> ScannedRun:
             size += len(event.line) + 1
             if event.type not in kinds and len(kinds) < _KINDS:
                 kinds.add(event.type)
-                width = max(width, len(escape(event.type)))
+                width = max(width, columns_of(escape(event.type)))
     except DamagedLogError as error:
         damage = error
     if not count and damage is None:

@@ -1,70 +1,177 @@
-"""The files that `init` writes."""
+"""The files that `init` writes: a workflow with its test, and what CI runs."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from replayt_cli.errors import CommandError, OutputError, UsageError
 
-TEMPLATES = ("basic", "approval", "tool-using")
-_ENV = (".env.example", "env.example.txt")
+FIRST_RUN = "first"
+"""The id of the run that a project with CI begins with."""
+_WORKFLOWS = ("workflow.py", "workflow.yaml")
+_CI_FILE = ".github/workflows/replayt.yml"
+# The command can be installed without the package that has the short names.
+_LONG_NAMES = {
+    "from replayt import": "from replayt_core import",
+    "from replayt.testing import": "from replayt_core.testing import",
+}
 
 
-def write_scaffold(directory: str, template: str, *, force: bool = False) -> list[Path]:
-    """Write `workflow.py` and `.env.example` into `directory`; the paths that were written.
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """A project to start from: its files, and the inputs that show what it does.
 
-    All or nothing where something is in the way: without `force` existing files are left alone
-    and `CommandError` names them.
+    `files` maps the path that is written to the text below `templates/init`.
     """
-    if template not in TEMPLATES:
+
+    files: Mapping[str, str]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    calls_model: bool = False
+    waits: bool = False
+    ci: bool = False
+
+    @property
+    def workflow(self) -> str:
+        """The file that is the target of the other commands."""
+        return next(name for name in _WORKFLOWS if name in self.files)
+
+
+def _template(name: str, workflow: str = "workflow.py", **more: Any) -> Template:
+    paths = {
+        workflow: f"{name}/{workflow}.txt",
+        "test_workflow.py": f"{name}/test_workflow.py.txt",
+        ".env.example": "env.example.txt",
+    }
+    return Template(files={**paths, **more.pop("files", {})}, **more)
+
+
+_MESSAGE = {"text": "I was charged twice."}
+TEMPLATES: Mapping[str, Template] = {
+    "basic": _template("basic", inputs={"name": "Ada"}),
+    "approval": _template("approval", inputs={"title": "Release notes"}, waits=True),
+    "tool-using": _template("tool-using"),
+    "yaml": _template("yaml", "workflow.yaml"),
+    "llm": _template("llm", inputs=_MESSAGE, calls_model=True),
+    "ci": _template(
+        "ci",
+        files={"workflow.py": "llm/workflow.py.txt"},
+        inputs=_MESSAGE,
+        calls_model=True,
+        ci=True,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaffold:
+    """What was written where. `template` is None where only the CI file was added."""
+
+    template: Template | None
+    workflow: Path
+    written: tuple[Path, ...]
+
+
+def write_scaffold(
+    directory: str, template: str | None, *, ci: bool = False, force: bool = False
+) -> Scaffold:
+    """Write a project into `directory`: that of `template`, or of `basic`.
+
+    With `ci` also the workflow for GitHub and a first pinned run. A directory that has a workflow
+    already gets the file for GitHub alone, unless a template is named.
+    All or nothing: without `force` existing files are left alone and `CommandError` names them.
+    """
+    if template is not None and template not in TEMPLATES:
         raise UsageError(f"--template {template!r:.40} is none of {', '.join(TEMPLATES)}")
     root = Path(directory)
-    contents = {
-        root / "workflow.py": _workflow(template),
-        root / _ENV[0]: _text(_ENV[1]),
-    }
-    in_the_way = [str(path) for path in contents if os.path.lexists(path)]
+    there = next((name for name in _WORKFLOWS if (root / name).is_file()), None)
+    if ci and template is None and there is not None:
+        contents = {_CI_FILE: _ci_file(there)}
+        return _put(root, None, there, contents, force=force)
+    chosen = TEMPLATES[template or "basic"]
+    contents = {path: _text(source).encode() for path, source in chosen.files.items()}
+    if ci or chosen.ci:
+        from replayt_cli.first_run import record_run
+
+        contents[_CI_FILE] = _ci_file(chosen.workflow)
+        workflow = contents[chosen.workflow]
+        log = record_run(chosen.workflow, workflow, FIRST_RUN, chosen.inputs)
+        contents[f"runs/{FIRST_RUN}.jsonl"] = log
+    return _put(root, chosen, chosen.workflow, contents, force=force)
+
+
+def _put(
+    root: Path,
+    template: Template | None,
+    workflow: str,
+    contents: Mapping[str, bytes],
+    *,
+    force: bool,
+) -> Scaffold:
+    paths = {root / name: data for name, data in contents.items()}
+    in_the_way = [str(path) for path in paths if os.path.lexists(path)]
     if in_the_way and not force:
+        what = "exists already and was" if len(in_the_way) == 1 else "exist already and were"
         raise CommandError(
-            f"{' and '.join(in_the_way)} exist already and were left alone; "
-            "--force overwrites, --path DIR writes elsewhere"
+            f"{' and '.join(in_the_way)} {what} left alone; --force overwrites, --path DIR writes "
+            "elsewhere"
         )
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _write_all(contents)
+        _write_all(paths)
     except OSError as error:
         where = error.filename or root
         raise OutputError(f"cannot write {where}: {error.strerror or error}") from error
-    return list(contents)
+    return Scaffold(template=template, workflow=root / workflow, written=tuple(paths))
 
 
-def _write_all(contents: Mapping[Path, str]) -> None:
+def _write_all(contents: Mapping[Path, bytes]) -> None:
     """Write every file under another name, and only then give all of them theirs."""
     written: dict[Path, Path] = {}
+    made: list[Path] = []
     try:
-        for path, text in contents.items():
+        for path, data in contents.items():
+            made += _folders_for(path)
             beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            with beside.open("x", encoding="utf-8", newline="\n") as file:
+            with beside.open("xb") as file:
                 written[beside] = path
-                file.write(text)
+                file.write(data)
         for beside, path in written.items():
             beside.replace(path)
+        made.clear()
     finally:
         for beside in written:
             beside.unlink(missing_ok=True)
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
 
 
-def _workflow(template: str) -> str:
-    text = _text(f"{template.replace('-', '_')}.py.txt")
+def _folders_for(path: Path) -> list[Path]:
+    """Make the folders above a file; those that were not there, the outermost first."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return missing[::-1]
+
+
+def _ci_file(workflow: str) -> bytes:
+    return _text("github.yml.txt").replace("TARGET", workflow).encode()
+
+
+def _text(source: str) -> str:
+    folder = files("replayt_cli") / "templates" / "init"
     if find_spec("replayt") is None:
-        # The command can be installed without the package that has the short names.
-        text = text.replace("from replayt import", "from replayt_core import")
-    return text
-
-
-def _text(name: str) -> str:
-    return (files("replayt_cli") / "templates" / name).read_text(encoding="utf-8")
+        other = folder / source.replace(".py.txt", "_core.py.txt")
+        if source.endswith(".py.txt") and other.is_file():
+            return other.read_text(encoding="utf-8")
+        text = (folder / source).read_text(encoding="utf-8")
+        for short, long in _LONG_NAMES.items():
+            text = text.replace(short, long)
+        return text
+    return (folder / source).read_text(encoding="utf-8")

@@ -25,6 +25,8 @@ from replayt_cli.errors import Terminated
 from replayt_core import Event
 from replayt_core.ports import Clock, EventStore, SystemClock
 
+Seen = Callable[[Sequence[Event]], None]
+
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _ABILITIES = ("lock", "locked", "repair", "runs", "delete")
 
@@ -64,9 +66,12 @@ class OrderlyEnd:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 
-    def guard(self, store: EventStore) -> EventStore:
-        """The store with appends that no signal cuts short; it can do all that it could."""
-        return _GuardedStore(store, self)
+    def guard(self, store: EventStore, seen: Seen | None = None) -> EventStore:
+        """The store with appends that no signal cuts short; it can do all that it could.
+
+        `seen` is told of every batch once it is in the log. It must be quick and raise nothing.
+        """
+        return _GuardedStore(store, self, seen)
 
     def clock(self) -> Clock:
         """The clock for whoever appends to a guarded store: asked the time, it ends the wait."""
@@ -156,9 +161,10 @@ class OrderlyEnd:
 class _GuardedStore:
     """A store whose `append` is not cut short. Its other methods are those of the store itself."""
 
-    def __init__(self, store: EventStore, end: OrderlyEnd) -> None:
+    def __init__(self, store: EventStore, end: OrderlyEnd, seen: Seen | None) -> None:
         self._store = store
         self._end = end
+        self._seen = seen
         for name in _ABILITIES:
             if hasattr(store, name):
                 setattr(self, name, getattr(store, name))
@@ -166,6 +172,8 @@ class _GuardedStore:
     def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
         with self._end.appending(sys._getframe(1)):
             self._store.append(run_id, events, after=after)
+            if self._seen is not None:
+                self._seen(events)
 
     def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
         return self._store.read(run_id, after=after)

@@ -1,18 +1,19 @@
-"""Which store the options mean, and which run a (short) id means. The same for every command."""
+"""Which store the options and the configuration mean: the same for every command."""
 
 from __future__ import annotations
 
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
 
-from replayt_cli.errors import NotFoundError, UsageError
+from replayt_cli.config import Config, find_config
+from replayt_cli.errors import UsageError
 from replayt_cli.options import DEFAULT_LOG_DIR
-from replayt_core import DamagedLogError, check_run_id
 from replayt_core.ports import EventStore
 
-_CANDIDATES = 5
 _EXAMPLES = {
     "--log-dir": "a directory",
     "--store": "a URL such as jsonl:///.replayt/runs",
@@ -20,18 +21,27 @@ _EXAMPLES = {
 }
 
 
+class Mirror(Enum):
+    """Said of a command that reads: no SQLite file follows what it does."""
+
+    none = "none"
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoreChoice:
-    """What `--log-dir`, `--store` and `--sqlite` mean together.
+    """What `--log-dir`, `--store`, `--sqlite` and the configuration mean together.
 
     A directory of JSONL logs, a URL, or `source`, the SQLite file that a command reads. A command
-    that writes has a `mirror` instead: the SQLite file that follows the store.
+    that writes has a `mirror` instead: the SQLite file that follows the store. `options` are those
+    that were given; `config` is the configuration that stood in for the others.
     """
 
     log_dir: str | None
     url: str | None
     source: str | None = None
     mirror: str | None = None
+    options: tuple[str, ...] = ()
+    config: Config = field(default_factory=Config)
 
     def open(self, *, pinned: bool = False) -> EventStore:
         """The store. Opening creates nothing.
@@ -46,18 +56,24 @@ class StoreChoice:
         copy = SQLiteStore(_placed(self.mirror, "--sqlite", pinned=pinned))
         own_file = getattr(primary, "file", None)
         if own_file is not None and os.path.realpath(own_file) == os.path.realpath(copy.file):
+            if "--sqlite" not in self.options:
+                return primary  # --store names the file that the configuration keeps a copy in
             raise UsageError(f"--sqlite {self.mirror} is the store itself: leave it out")
         return MirrorStore(primary, copy)
 
     def flags(self) -> list[str]:
         """The options that lead another command to the same store."""
+        values = {
+            "--store": None if self.url is None else _without_password(self.url),
+            "--log-dir": self.log_dir,
+            "--sqlite": self.source or self.mirror,
+        }
         flags = []
-        if self.url is not None:
-            flags = ["--store", _without_password(self.url)]
-        elif self.log_dir not in (None, DEFAULT_LOG_DIR):
-            flags = ["--log-dir", str(self.log_dir)]
-        file = self.source or self.mirror
-        return flags if file is None else [*flags, "--sqlite", file]
+        for name, value in values.items():
+            # What the configuration says, the next command finds there, too.
+            if value is not None and name in self.options:
+                flags += [name, value]
+        return flags
 
     def place(self, store: EventStore, run_id: str) -> str:
         """Where the log of a run is: its path, its database, or the scheme of another store."""
@@ -86,22 +102,43 @@ class StoreChoice:
 
 
 def choose_store(
-    log_dir: str | None, url: str | None, *, source: str | None = None, mirror: str | None = None
+    log_dir: str | None,
+    url: str | None,
+    *,
+    source: str | None = None,
+    mirror: str | Literal[Mirror.none] | None = Mirror.none,
+    config: Config | None = None,
 ) -> StoreChoice:
-    """The store that the options of a command mean.
+    """The store that the options of a command mean, with the configuration for those not given.
 
-    `--sqlite` is the `source` of a command that reads, the `mirror` of one that writes.
+    `--sqlite` is the `source` of a command that reads, the `mirror` of one that writes. A place on
+    the command line wins over a place in the configuration, whose `sqlite` is always a mirror: it
+    follows what commands write and is never what they read. Raises `UsageError` for options that
+    contradict each other, and for a configuration that cannot be used.
     """
+    writes = mirror is not Mirror.none
+    copy = None if mirror is Mirror.none else mirror
     given = {"--log-dir": log_dir, "--store": url, "--sqlite": source}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise UsageError(f"{' and '.join(names)} name two places: give one of them")
-    for name, value in {**given, "--sqlite": source if mirror is None else mirror}.items():
+    given = {**given, "--sqlite": source if copy is None else copy}
+    for name, value in given.items():
         if value is not None and not value.strip():
             raise UsageError(f"{name} is empty: give {_EXAMPLES[name]}, or leave it out")
-    if ":memory:" in (source, mirror):
+    if given["--sqlite"] == ":memory:":
         raise UsageError("--sqlite :memory: names no file: give one, or leave it out")
-    return StoreChoice(log_dir=log_dir, url=url, source=source, mirror=mirror)
+    found = find_config() if config is None else config
+    if not names:
+        log_dir, url = found.log_dir, found.store
+    if writes and copy is None:
+        copy = found.sqlite
+    options = [name for name, value in given.items() if value is not None]
+    if log_dir == DEFAULT_LOG_DIR and found.log_dir is None and found.store is None:
+        options = [name for name in options if name != "--log-dir"]  # it goes without saying
+    return StoreChoice(
+        log_dir=log_dir, url=url, source=source, mirror=copy, options=tuple(options), config=found
+    )
 
 
 def open_url(url: str) -> EventStore:
@@ -121,32 +158,6 @@ def _placed(place: str, option: str, *, pinned: bool) -> str:
             f"the working directory is gone: go to another, or give {option} as a full path"
         ) from None
     return absolute if pinned else place
-
-
-def find_run(store: EventStore, text: str) -> str:
-    """The id that `text` means: an id, or a unique start or end of one."""
-    check_run_id(text)
-    if _exists(store, text):
-        return text
-    fitting = sorted(
-        run_id for run_id in store.run_ids() if run_id.startswith(text) or run_id.endswith(text)
-    )
-    if not fitting:
-        place = getattr(store, "file", None) or getattr(store, "directory", None)
-        if place is not None and not os.path.exists(place):
-            raise NotFoundError(f"no run {text!r}: {place} does not exist")
-        raise NotFoundError(f"no run {text!r} in this store; `replayt runs` lists what there is")
-    if len(fitting) > 1:
-        shown = ", ".join(fitting[:_CANDIDATES]) + (", …" if len(fitting) > _CANDIDATES else "")
-        raise UsageError(f"{text!r} fits {len(fitting)} runs: {shown}; give more of the id")
-    return fitting[0]
-
-
-def _exists(store: EventStore, run_id: str) -> bool:
-    try:
-        return next(iter(store.read(run_id)), None) is not None
-    except DamagedLogError:
-        return True
 
 
 def command_line(*words: str) -> str:

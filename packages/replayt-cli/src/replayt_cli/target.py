@@ -1,6 +1,6 @@
 """TARGET -> `Workflow`: the forms that commands take, and what is wrong with the others.
 
-A target is the user's own code, so the working directory (and the folder of a `.py` file) joins
+A target is the user's own code, so the working directory (and the folder of a file) joins
 `sys.path` here and nowhere else.
 """
 
@@ -16,10 +16,11 @@ from types import ModuleType
 from typing import Any
 
 from replayt_cli.errors import NotFoundError, TargetError, UsageError
+from replayt_cli.render.text import complain
 from replayt_cli.streams import kept_for_results
-from replayt_core import Workflow
+from replayt_core import Workflow, WorkflowFileError
 
-FORMS = "use module:variable, or a .py file with a workflow called `wf` or `workflow`"
+FORMS = "use module:variable, a .py file with a workflow called `wf` or `workflow`, or a .yaml file"
 _VARIABLES = ("wf", "workflow")
 
 
@@ -31,7 +32,8 @@ def load_target(target: str) -> Workflow:
     found, `TargetError` where the module itself fails.
     """
     if target.lower().endswith((".yaml", ".yml")):
-        raise UsageError(f"{target}: YAML workflows are not in this release; {FORMS}")
+        with kept_for_results():
+            return _from_yaml(target)
     if target.lower().endswith(".py"):
         with kept_for_results():
             return _from_file(target)
@@ -47,9 +49,7 @@ def _from_file(target: str) -> Workflow:
     path = Path(target)
     if not path.is_file():
         raise NotFoundError(f"{target}: no such file; {FORMS}")
-    folder = str(path.resolve().parent)
-    _put_first(os.getcwd())
-    _put_first(folder)
+    _look_beside(path)
     # Registered under a name of its own: pydantic looks up annotations there, and a file called
     # like an installed module must not replace it.
     name = f"replayt_target_{path.stem}"
@@ -68,6 +68,22 @@ def _from_file(target: str) -> Workflow:
         if found is not None:
             return _checked(target, found)
     raise NotFoundError(f"{target}: it has neither `wf` nor `workflow`; name the workflow so")
+
+
+def _from_yaml(target: str) -> Workflow:
+    from replayt_core.yaml_spec import load_workflow
+
+    path = Path(target)
+    if not path.is_file():
+        raise NotFoundError(f"{target}: no such file; {FORMS}")
+    _look_beside(path)
+    try:
+        return load_workflow(target)
+    except WorkflowFileError as error:
+        *others, last = error.problems
+        for problem in others:
+            complain(problem)
+        raise TargetError(last) from error
 
 
 def _from_module(target: str, module_name: str, variable: str) -> Workflow:
@@ -144,6 +160,11 @@ def _shown(filename: str) -> str:
     except (ValueError, OSError):
         return filename
     return filename if relative.startswith("..") else relative
+
+
+def _look_beside(path: Path) -> None:
+    _put_first(os.getcwd())
+    _put_first(str(path.resolve().parent))
 
 
 def _put_first(folder: str) -> None:

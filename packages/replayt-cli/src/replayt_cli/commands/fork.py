@@ -19,6 +19,8 @@ from replayt_cli.options import (
     OptionalTexts,
     Output,
     OutputAs,
+    PricesFile,
+    Quiet,
     RunId,
     SQLiteMirror,
     StoreURL,
@@ -67,11 +69,13 @@ def fork(
     timeout: Timeout = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    prices: PricesFile = None,
     dry_run: DryRun = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
     sqlite: SQLiteMirror = None,
     output: OutputAs = Output.text,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Start a new run in the middle of another. Exit codes as for run.
@@ -79,16 +83,20 @@ def fork(
     It begins with the context that the state was entered with. Calls are real and approvals are
     asked again; the other run stays as it is. Without --log-mode the new run has that of the other.
     """
+    from replayt_cli.costs import read_prices
     from replayt_cli.errors import NotFoundError, UsageError
-    from replayt_cli.execution import Execution
-    from replayt_cli.inputs import check_timeout, read_changes, read_log_mode, read_tags
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.execution import Execution, live_view
+    from replayt_cli.inputs import read_changes, read_log_mode, read_tags
+    from replayt_cli.references import find_run
+    from replayt_cli.settings import time_limit
+    from replayt_cli.stores import choose_store
     from replayt_cli.target import load_target
     from replayt_core import Budget, LogMode, RunResult, VisitNotFoundError, check_run_id
     from replayt_core.ports import UUIDv7Source
 
     choice = choose_store(log_dir, store_url, mirror=sqlite)
-    check_timeout(timeout)
+    timeout = time_limit(timeout, choice.config)
+    known_prices = read_prices(prices or choice.config.prices)
     given_changes, given_tags = read_changes(changes), read_tags(tags)
     mode = read_log_mode(log_mode)
     if not at:
@@ -99,15 +107,18 @@ def fork(
     workflow = load_target(target)
     workflow.startable()
     parent = find_run(store, run_id)
+    new_run_id = new_run_id or UUIDv7Source().new_run_id()
     execution = Execution(
         target=target,
-        run_id=new_run_id or UUIDv7Source().new_run_id(),
+        run_id=new_run_id,
         store=store,
         choice=choice,
         dry_run=dry_run,
         parent=parent,
         timeout=timeout,
         budget=Budget(tokens=budget_tokens, llm_calls=budget_calls),
+        prices=known_prices,
+        live=live_view(store, new_run_id, output, prices=known_prices, quiet=quiet),
     )
     runner = execution.runner(
         workflow, log_mode=mode or _mode_of(store, parent) or LogMode.redacted, max_steps=max_steps

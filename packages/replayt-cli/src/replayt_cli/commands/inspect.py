@@ -2,54 +2,111 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import typer
 
-from replayt_cli.options import Debug, LogDir, Output, OutputAs, RunId, SQLiteSource, StoreURL
+from replayt_cli.options import (
+    Debug,
+    LogDir,
+    OptionalText,
+    OptionalTexts,
+    RunId,
+    SQLiteSource,
+    StoreURL,
+)
+
+
+class Form(str, Enum):
+    """How an inspection is printed."""
+
+    text = "text"
+    json = "json"
+    jsonl = "jsonl"
 
 
 def inspect(
     run_id: RunId,
+    types: Annotated[
+        OptionalTexts,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Show events of this type only; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    states: Annotated[
+        OptionalTexts,
+        typer.Option(
+            "--state",
+            metavar="NAME",
+            help="Show events of the visits of this state only; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    seqs: Annotated[
+        OptionalText,
+        typer.Option(
+            "--seq",
+            metavar="A..B",
+            help="Show events with these numbers only: A..B, A.., ..B, or one.",
+            show_default=False,
+        ),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Show events as they are written, until the run has ended.",
+            show_default=False,
+        ),
+    ] = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
     sqlite: SQLiteSource = None,
-    output: OutputAs = Output.text,
+    output: Annotated[
+        Form,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="text|json|jsonl",
+            help="How the result is printed; jsonl: the events alone, one a line.",
+        ),
+    ] = Form.text,
     json: Annotated[
         bool, typer.Option("--json", help="The same as --output json.", show_default=False)
     ] = False,
     debug: Debug = False,
 ) -> int:
-    """Show a run: its status, counts and events. Reads the log and nothing else."""
-    from itertools import islice
+    """Show a run: its status, counts and events. Reads the log and nothing else.
 
-    from replayt_cli import exit_codes
-    from replayt_cli.recorded import event_document, scan_run, summary_document
-    from replayt_cli.render.history import print_inspection
-    from replayt_cli.render.json import print_with_items
-    from replayt_cli.render.text import complain
-    from replayt_cli.stores import choose_store, find_run
+    Filters are combined: an event is shown if it fits all that are given. The summary is that of
+    the whole run.
+    """
+    from replayt_cli import inspecting
+    from replayt_cli.errors import UsageError
+    from replayt_cli.filtering import event_filter
+    from replayt_cli.references import find_run
+    from replayt_cli.stores import choose_store
+    from replayt_core.ports import SystemClock
 
+    form = Form.json if json else output
+    if follow and form is Form.json:
+        raise UsageError(
+            "--output json is one document, and --follow has no end yet: --output jsonl prints "
+            "each event as a line of JSON"
+        )
+    wanted = event_filter(types, states, seqs)
     store = choose_store(log_dir, store_url, source=sqlite).open()
     run_id = find_run(store, run_id)
-    run = scan_run(store, run_id)
-    # Read again, and as far as before: a log may be long, and may grow meanwhile.
-    events = islice(store.read(run_id), run.events)
-    if json or output is Output.json:
-        summary = summary_document(run_id, run.state.summary, run.status)
-        summary["waiting"] = [item.approval_id for item in run.state.open_approvals()]
-        summary["head"] = run.state.head
-        summary["forked_from"] = run.forked_from
-        summary["pinned_from"] = run.pinned_from
-        summary["torn_bytes"] = run.torn_bytes
-        summary["damage"] = str(run.damage) if run.damage else None
-        summary["problems"] = [
-            {"seq": seq, "problem": problem} for seq, problem in run.state.problems
-        ]
-        print_with_items({"summary": summary}, "events", map(event_document, events))
-    else:
-        print_inspection(run, events)
-    if run.damage:
-        complain(str(run.damage))
-        return exit_codes.DAMAGED
-    return exit_codes.DONE
+    if follow:
+        follows = inspecting.follow_lines if form is Form.jsonl else inspecting.follow_as_text
+        return follows(store, run_id, wanted, clock=SystemClock())
+    shows = {
+        Form.text: inspecting.show_as_text,
+        Form.json: inspecting.show_as_json,
+        Form.jsonl: inspecting.show_lines,
+    }
+    return shows[form](store, run_id, wanted)

@@ -50,9 +50,10 @@ def pin(
     from replayt_cli.errors import UsageError
     from replayt_cli.exit_codes import DONE
     from replayt_cli.recorded import torn_bytes
+    from replayt_cli.references import find_run
     from replayt_cli.render.json import print_json
     from replayt_cli.render.text import echo, escape, warn
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.stores import choose_store
     from replayt_core.chain import line_hash
     from replayt_core.pin import redacted_copy
     from replayt_store import JSONLStore

@@ -24,6 +24,14 @@ def replay(
         Format,
         typer.Option("--format", "-f", metavar="text|json|html", help="How the timeline is shown."),
     ] = Format.text,
+    step: Annotated[
+        bool,
+        typer.Option(
+            "--step",
+            help="Walk through it event by event, with the context at each point.",
+            show_default=False,
+        ),
+    ] = False,
     out: OutFile = None,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
@@ -32,7 +40,8 @@ def replay(
 ) -> int:
     """Show what happened in a run, in order. No network, no handler: only the log is read.
 
-    `--format html` makes the same page as `replayt report`.
+    `--format html` makes the same page as `replayt report`. `--step` asks at a prompt which event
+    comes next: forward, back, or to a state.
     """
     from dataclasses import asdict
 
@@ -40,17 +49,25 @@ def replay(
     from replayt_cli.errors import UsageError
     from replayt_cli.pages import show_page
     from replayt_cli.recorded import read_run
+    from replayt_cli.references import find_run
     from replayt_cli.render.history import print_timeline
     from replayt_cli.render.json import print_json
     from replayt_cli.render.text import complain
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.stepping import check_terminal, step_through
+    from replayt_cli.stores import choose_store
     from replayt_core.timeline import timeline
 
     if out is not None and shown_as is not Format.html:
         raise UsageError("--out writes a page: give --format html with it")
+    if step:
+        if shown_as is not Format.text:
+            raise UsageError(f"--step walks on a terminal: leave out --format {shown_as.value}")
+        check_terminal()
     store = choose_store(log_dir, store_url, source=sqlite).open()
     run_id = find_run(store, run_id)
     recorded = read_run(store, run_id)
+    if step:
+        return step_through(recorded)
     if shown_as is Format.html:
         return show_page(recorded, out)
     if shown_as is Format.json:

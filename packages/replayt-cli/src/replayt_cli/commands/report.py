@@ -24,8 +24,9 @@ def report(
 
     from replayt_cli.pages import show_page
     from replayt_cli.recorded import read_run
+    from replayt_cli.references import find_run
     from replayt_cli.render.text import is_terminal
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.stores import choose_store
 
     store = choose_store(log_dir, store_url, source=sqlite).open()
     recorded = read_run(store, find_run(store, run_id))

@@ -17,6 +17,8 @@ from replayt_cli.options import (
     OptionalText,
     Output,
     OutputAs,
+    PricesFile,
+    Quiet,
     RunId,
     SQLiteMirror,
     StoreURL,
@@ -115,11 +117,13 @@ def resume(
     timeout: Timeout = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    prices: PricesFile = None,
     dry_run: DryRun = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
     sqlite: SQLiteMirror = None,
     output: OutputAs = Output.text,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Go on with a run after an approval, a crash, a signal or a failure. Exit codes as for run.
@@ -127,15 +131,19 @@ def resume(
     Without an answer a run that waits is reported as paused, and nothing is written. The log mode
     is the one the run was started with.
     """
+    from replayt_cli.costs import read_prices
     from replayt_cli.errors import UsageError
-    from replayt_cli.execution import Execution
-    from replayt_cli.inputs import check_timeout, parse_json, read_changes
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.execution import Execution, live_view
+    from replayt_cli.inputs import parse_json, read_changes
+    from replayt_cli.references import find_run
+    from replayt_cli.settings import time_limit
+    from replayt_cli.stores import choose_store
     from replayt_cli.target import load_target
     from replayt_core import Budget, fold, resolve
 
     choice = choose_store(log_dir, store_url, mirror=sqlite)
-    check_timeout(timeout)
+    timeout = time_limit(timeout, choice.config)
+    known_prices = read_prices(prices or choice.config.prices)
     handed_in = read_changes(supplied)
     if approval is None and (reject or by is not None or reason is not None):
         raise UsageError("--reject, --by and --reason need --approval ID: which one is answered?")
@@ -160,6 +168,8 @@ def resume(
         dry_run=dry_run,
         timeout=timeout,
         budget=Budget(tokens=budget_tokens, llm_calls=budget_calls),
+        prices=known_prices,
+        live=live_view(store, run_id, output, prices=known_prices, quiet=quiet),
     )
     runner = execution.runner(workflow, max_steps=max_steps)
     if approval is not None:

@@ -19,6 +19,8 @@ from replayt_cli.options import (
     OptionalTexts,
     Output,
     OutputAs,
+    PricesFile,
+    Quiet,
     SQLiteMirror,
     StoreURL,
     Tags,
@@ -43,7 +45,8 @@ def run(
         typer.Option(
             "--input",
             metavar="KEY=VALUE",
-            help="One input; VALUE is JSON, or else text. May be repeated.",
+            help="One input; VALUE is JSON, or else text. A dot in KEY leads into an object: "
+            "order.total=12.5. May be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -52,7 +55,7 @@ def run(
         typer.Option(
             "--run-id",
             metavar="ID",
-            help="The id of the run.  [default: a new UUIDv7]",
+            help="The id of the run, or with --resume a reference to it.  [default: a new UUIDv7]",
             show_default=False,
         ),
     ] = None,
@@ -66,28 +69,34 @@ def run(
     timeout: Timeout = None,
     budget_tokens: BudgetTokens = None,
     budget_calls: BudgetCalls = None,
+    prices: PricesFile = None,
     dry_run: DryRun = False,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
     sqlite: SQLiteMirror = None,
     output: OutputAs = Output.text,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> int:
     """Run a workflow. Exit code: 0 completed, 1 failed, 2 paused."""
-    from replayt_cli.execution import Execution
-    from replayt_cli.inputs import check_timeout, read_inputs, read_log_mode, read_tags
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.costs import read_prices
+    from replayt_cli.execution import Execution, live_view
+    from replayt_cli.inputs import read_inputs, read_tags
+    from replayt_cli.references import find_run
+    from replayt_cli.settings import log_mode_of_run, time_limit
+    from replayt_cli.stores import choose_store
     from replayt_cli.target import load_target
     from replayt_core import Budget, LogMode, check_run_id
     from replayt_core.ports.system import UUIDv7Source
 
     choice = choose_store(log_dir, store_url, mirror=sqlite)
-    check_timeout(timeout)
+    timeout = time_limit(timeout, choice.config)
+    known_prices = read_prices(prices or choice.config.prices)
     given_inputs, given_tags = read_inputs(inputs_json, inputs), read_tags(tags)
-    mode = read_log_mode(log_mode)
+    mode = log_mode_of_run(log_mode, choice.config)
     if resume:
         _check_resume(run_id, inputs_json, inputs, tags, log_mode)
-    if run_id is not None:
+    elif run_id is not None:
         check_run_id(run_id)
     store = choice.open(pinned=True)
     workflow = load_target(target)
@@ -104,6 +113,8 @@ def run(
         dry_run=dry_run,
         timeout=timeout,
         budget=Budget(tokens=budget_tokens, llm_calls=budget_calls),
+        prices=known_prices,
+        live=live_view(store, run_id, output, prices=known_prices, quiet=quiet),
     )
     runner = execution.runner(workflow, log_mode=mode or LogMode.redacted, max_steps=max_steps)
     if resume:

@@ -37,11 +37,14 @@ def runs(
     output: OutputAs = Output.text,
     debug: Debug = False,
 ) -> int:
-    """List recent runs, newest first."""
+    """List recent runs, newest first.
+
+    With --status paused also what each run waits for, since when, and the commands that answer.
+    """
     from replayt_cli import exit_codes
     from replayt_cli.errors import UsageError
     from replayt_cli.inputs import read_tags
-    from replayt_cli.listing import list_runs
+    from replayt_cli.listing import list_runs, with_waiting
     from replayt_cli.render.json import print_json
     from replayt_cli.render.listing import listing_document, print_listing
     from replayt_cli.render.text import warn
@@ -53,12 +56,15 @@ def runs(
         raise UsageError(f"--limit is {limit}; use 1 to 200")
     if status is not None and status not in _STATUSES:
         raise UsageError(f"--status {status!r:.40} is none of {', '.join(_STATUSES)}")
-    found = list_runs(choice.open(), tags=wanted, status=status, limit=limit)
+    store = choice.open()
+    found = list_runs(store, tags=wanted, status=status, limit=limit)
+    if status == "paused":
+        found = with_waiting(store, found)
     for row in found.rows:
         if row.problem is not None:
             warn(row.problem)
     if output is Output.json:
-        print_json(listing_document(found))
+        print_json(listing_document(found, choice.flags()))
     else:
-        print_listing(found)
+        print_listing(found, choice.flags())
     return exit_codes.DONE

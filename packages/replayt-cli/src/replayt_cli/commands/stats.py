@@ -69,7 +69,12 @@ def stats(
         since=None if days is None else since(days, SystemClock().now()),
     )
     found = statistics(
-        Question(store=choice.open(), selection=selection, prices=prices, check=check)
+        Question(
+            store=choice.open(),
+            selection=selection,
+            prices=prices or choice.config.prices,
+            check=check,
+        )
     )
     if output is Output.json:
         print_json(statistics_document(found, selection, days))

@@ -63,10 +63,11 @@ def copy(
     from dataclasses import asdict
 
     from replayt_cli import exit_codes
+    from replayt_cli.references import find_run
     from replayt_cli.render.json import print_json
     from replayt_cli.render.progress import Progress
     from replayt_cli.render.transfer import print_copied
-    from replayt_cli.stores import find_run, open_url
+    from replayt_cli.stores import open_url
     from replayt_store.transfer import copy_runs
 
     origin, destination = open_url(source), open_url(target)
@@ -145,10 +146,11 @@ def repair(
     says so. A damaged log stays as it is; the events before the damage are copied to another store.
     """
     from replayt_cli import exit_codes
+    from replayt_cli.references import find_run
     from replayt_cli.render.json import print_json
     from replayt_cli.render.transfer import print_repair, repair_document
     from replayt_cli.repair import repair_tail
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.stores import choose_store
     from replayt_core import DamagedLogError
 
     choice = choose_store(log_dir, store_url, mirror=sqlite)

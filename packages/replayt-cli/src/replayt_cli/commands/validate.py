@@ -12,13 +12,14 @@ def validate(target: Target, output: OutputAs = Output.text, debug: Debug = Fals
     """
     from replayt_cli import exit_codes
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.text import complain, echo, one_line
+    from replayt_cli.render.text import complain, count_of, echo, one_line
     from replayt_cli.target import load_target
 
     workflow = load_target(target)
     findings = workflow.check()
     for finding in findings:
-        complain(f"{target}: {finding.message}")
+        placed = finding.message.startswith(f"{target}:")
+        complain(finding.message if placed else f"{target}: {finding.message}")
     if output is Output.json:
         print_json(
             {
@@ -35,5 +36,6 @@ def validate(target: Target, output: OutputAs = Output.text, debug: Debug = Fals
         )
     elif not findings:
         name = one_line(f"{workflow.name}@{workflow.version}")
-        echo(f"{name}: ok, {len(workflow.steps)} states, {len(workflow.edges)} edges")
+        states, edges = len(workflow.steps), len(workflow.edges)
+        echo(f"{name}: ok, {count_of(states, 'state')}, {count_of(edges, 'edge')}")
     return exit_codes.FAILED if findings else exit_codes.DONE

@@ -9,6 +9,7 @@ import typer
 from replayt_cli.options import (
     Debug,
     LogDir,
+    OptionalNumber,
     OptionalText,
     Output,
     OutputAs,
@@ -31,7 +32,7 @@ def verify(
         OptionalText,
         typer.Argument(
             metavar="[RUN_ID]",
-            help="The run: its id, or a unique start or end of it.",
+            help="The run: its id, a unique start or end of it, @last, or @-2 for the one before.",
             show_default=False,
         ),
     ] = None,
@@ -78,13 +79,15 @@ def verify(
     ] = False,
     supplied: Supplied = None,
     timeout: Annotated[
-        float,
+        OptionalNumber,
         typer.Option(
             "--timeout",
             metavar="SECONDS",
-            help="With a target: how long executing one run again may take.",
+            help="With a target: how long executing one run again may take.  "
+            f"[default: {DEFAULT_TIMEOUT:g}]",
+            show_default=False,
         ),
-    ] = DEFAULT_TIMEOUT,
+    ] = None,
     log_dir: LogDir = None,
     store_url: StoreURL = None,
     sqlite: SQLiteSource = None,
@@ -105,10 +108,12 @@ def verify(
     from replayt_cli.errors import UsageError
     from replayt_cli.execution import configured_client
     from replayt_cli.guarding import Guard
-    from replayt_cli.inputs import check_timeout, read_changes, read_tags
+    from replayt_cli.inputs import read_changes, read_tags
+    from replayt_cli.references import find_run
     from replayt_cli.render.json import print_json
     from replayt_cli.render.verification import print_report
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.settings import time_limit
+    from replayt_cli.stores import choose_store
     from replayt_cli.target import load_target
 
     choice = choose_store(log_dir, store_url, source=sqlite)
@@ -119,7 +124,7 @@ def verify(
         raise UsageError("--head is the hash of one run: give its RUN_ID instead of --all")
     if wanted and not everything:
         raise UsageError("--tag chooses among all runs: it goes with --all, not with a RUN_ID")
-    check_timeout(timeout)
+    seconds = time_limit(timeout, choice.config) or DEFAULT_TIMEOUT
     handed_in = read_changes(supplied)
     if handed_in and target is None:
         raise UsageError("--set is for handlers that are executed again: it goes with --target")
@@ -134,8 +139,8 @@ def verify(
     if target is not None:
         again = Again(
             workflow=load_target(target),
-            guard=Guard(store, timeout),
-            llm_client=configured_client(),
+            guard=Guard(store, seconds),
+            llm_client=configured_client(choice.config),
             supplied=handed_in,
         )
     with nullcontext() if again is None else again.guard.listening():
@@ -159,11 +164,11 @@ def _check_secrets(
     choice: StoreChoice, run_id: str | None, tags: dict[str, str], output: Output
 ) -> int:
     from replayt_cli.errors import CommandError
+    from replayt_cli.references import find_run
     from replayt_cli.render.json import print_json
     from replayt_cli.render.progress import Progress
     from replayt_cli.render.secrets import print_scanned, print_secret_tally
     from replayt_cli.secrets_check import SecretTally, scan_runs
-    from replayt_cli.stores import find_run
 
     store = choice.open()
     run_ids = sorted(store.run_ids()) if run_id is None else [find_run(store, run_id)]

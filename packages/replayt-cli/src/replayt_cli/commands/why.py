@@ -42,10 +42,11 @@ def why(
     from replayt_cli import exit_codes
     from replayt_cli.errors import NotFoundError
     from replayt_cli.recorded import read_run
+    from replayt_cli.references import find_run
     from replayt_cli.render.branches import print_branches
     from replayt_cli.render.json import print_json
     from replayt_cli.render.text import complain
-    from replayt_cli.stores import choose_store, find_run
+    from replayt_cli.stores import choose_store
     from replayt_core.why import why as explain
 
     store = choose_store(log_dir, store_url, source=sqlite).open()

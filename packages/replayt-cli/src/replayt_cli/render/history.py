@@ -1,10 +1,12 @@
-"""A recorded run as text: `inspect` lists its events, `replay` tells them with their details."""
+"""A run as text: `inspect` lists its events, `replay` tells them with their details."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from replayt_cli.filtering import EventFilter, folded
 from replayt_cli.recorded import RecordedRun, ScannedRun
+from replayt_cli.render.columns import fill
 from replayt_cli.render.json import inline
 from replayt_cli.render.outcome import error_text
 from replayt_cli.render.text import (
@@ -18,49 +20,82 @@ from replayt_cli.render.text import (
     width,
     wrap,
 )
-from replayt_core import Event, RunSummary
-from replayt_core.timeline import timeline
+from replayt_core import Event, RunSummary, new_state
+from replayt_core.timeline import TimelineEntry, timeline
 
 _DETAIL_CHARS = 2_000
+_BLOCK = 256
+_KIND_MOST = 24  # on a terminal: the longest type of schema 1, so that titles keep their place
 
 
-def print_inspection(run: ScannedRun, events: Iterable[Event]) -> None:
-    """A summary line, the counts, what the run waits for, then one line an event as it is read."""
-    summary, columns = run.state.summary, width()
-    echo(headline(run))
-    for line in wrap(_counts(summary), columns, indent=""):
-        echo(line)
-    echo(f"started {short_time(summary.started_ts)}, last event {short_time(summary.last_ts)}")
-    if summary.tags:
-        tags = ", ".join(f"{key}={value}" for key, value in sorted(summary.tags.items()))
-        echo(f"tags {one_line(tags)}")
-    for line in _origins(run):
-        echo(line)
-    if summary.error is not None:
-        echo(f"error {error_text(summary.error)}")
-    for approval in run.state.open_approvals():
-        words = one_line(approval.summary)
-        echo(f"waits for approval {escape(approval.approval_id)}" + (f": {words}" if words else ""))
-    for seq, problem in run.state.problems:
-        echo(f"event {seq} does not fit: {one_line(problem)}")
-    if run.torn_bytes:
-        echo(f"torn tail: {count_of(run.torn_bytes, 'byte')} of a batch that was cut short follow")
+def print_inspection(run: ScannedRun, events: Iterable[Event], wanted: EventFilter) -> None:
+    """What the run comes to, then one line an event as it is read, then how many were left out."""
+    print_summary(run)
     if not run.events:
         return
     echo()
-    size, kinds = len(str(run.state.last_seq)), run.kind_width
-    for entry in timeline(run.state.run_id, events):
-        start = f"{entry.seq:>{size}}  {_offset(entry.offset_seconds)}  "
-        echo(cut(f"{start}{escape(entry.kind):<{kinds}}  {one_line(entry.title)}", columns))
+    columns, size = width(), len(str(run.state.last_seq))
+    kinds = run.kind_width if columns is None else min(run.kind_width, _KIND_MOST)
+    state = new_state(run.state.run_id)
+    source = folded(state, events) if wanted.states else events
+    block: list[str] = []
+    count = 0
+    for entry in timeline(run.state.run_id, source):
+        if wanted.takes(entry.seq, entry.kind, state.state):
+            count += 1
+            line = event_line(entry, columns, seq_width=size, kind_width=kinds)
+            block.append(line)
+            if len(block) == _BLOCK:
+                echo("\n".join(block))
+                block = []
+    if block:
+        echo("\n".join(block))
+    if wanted.given:
+        echo(f"{count} of {count_of(run.events, 'event')}")
+
+
+def print_summary(run: ScannedRun) -> None:
+    """How the run stands, its counts, where it is from, what it waits for, and what is odd."""
+    summary, columns = run.state.summary, width()
+    began, last = short_time(summary.started_ts), short_time(summary.last_ts)
+    lines = [headline(run), _counts(summary), f"started {began}, last event {last}"]
+    if summary.tags:
+        tags = ", ".join(f"{key}={value}" for key, value in sorted(summary.tags.items()))
+        lines.append(f"tags {one_line(tags)}")
+    lines.extend(_origins(run))
+    if summary.error is not None:
+        lines.append(f"error {error_text(summary.error)}")
+    for approval in run.state.open_approvals():
+        words = one_line(approval.summary)
+        waits = f"waits for approval {escape(approval.approval_id)}"
+        lines.append(waits + (f": {words}" if words else ""))
+    for seq, problem in run.state.problems:
+        lines.append(f"event {seq} does not fit: {one_line(problem)}")
+    if run.torn_bytes:
+        torn = count_of(run.torn_bytes, "byte")
+        lines.append(f"torn tail: {torn} of a batch that was cut short follow")
+    for line in lines:
+        for part in wrap(line, columns, indent=""):
+            echo(part)
+
+
+def event_line(
+    entry: TimelineEntry, columns: int | None, *, seq_width: int, kind_width: int
+) -> str:
+    """An event in one line: seq, time since the start, type, and what it says."""
+    start = f"{entry.seq:>{seq_width}}  {offset(entry.offset_seconds)}  "
+    kind = fill(escape(entry.kind), kind_width)
+    return cut(f"{start}{kind}  {one_line(entry.title)}", columns)
 
 
 def print_timeline(run: RecordedRun) -> None:
     """Each event in words, with its details below it."""
     columns = width()
-    echo(headline(run))
+    for line in wrap(headline(run), columns, indent=""):
+        echo(line)
     for entry in timeline(run.state.run_id, run.events):
         title = one_line(entry.title)
-        start = f"{_offset(entry.offset_seconds)}  {entry.seq:>4}  "
+        start = f"{offset(entry.offset_seconds)}  {entry.seq:>4}  "
         lines = wrap(title, columns, indent=start)
         # A wrapped title goes on below itself, not below the time.
         echo(lines[0])
@@ -108,7 +143,7 @@ def _counts(summary: RunSummary) -> str:
     return ", ".join(shown)
 
 
-def _offset(seconds: float) -> str:
+def offset(seconds: float) -> str:
     """Seconds since the start, in a column of eight."""
     if seconds < 1_000:
         return f"+{seconds:.3f}s".rjust(9)

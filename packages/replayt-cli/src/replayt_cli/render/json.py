@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from replayt_cli.render.text import echo
 
 _ITEM = " " * 4
+_BLOCK = 1 << 16
+_NOT_PLAIN = re.compile(r"[^\x00-\x7e]")
 
 
 def dump(document: Any) -> str:
@@ -26,16 +29,39 @@ def print_json(document: Any) -> None:
 
 
 def print_with_items(document: dict[str, Any], name: str, items: Iterable[Any]) -> None:
-    """Print the document with one more member, a list, each of whose items is held only once.
-
-    The text is that of `print_json`.
-    """
+    """Print the document with one more member, a list, each of whose items is held only briefly."""
     head = dump({**document, name: []}).removesuffix("[]\n}")
-    waiting = None
+    block, size, any_item = [f"{head}["], 0, False
     for item in items:
-        echo(f"{head}[" if waiting is None else f"{waiting},")
-        waiting = _ITEM + dump(item).replace("\n", f"\n{_ITEM}")
-    echo(f"{head}[]\n}}" if waiting is None else f"{waiting}\n  ]\n}}")
+        text = _ITEM + quick_dump(item, indent=2).replace("\n", f"\n{_ITEM}")
+        if any_item:
+            block[-1] += ","
+        any_item = True
+        if size > _BLOCK:
+            echo("\n".join(block))
+            block, size = [], 0
+        block.append(text)
+        size += len(text)
+    echo("\n".join(block) + "\n  ]\n}" if any_item else f"{head}[]\n}}")
+
+
+def quick_dump(document: Any, *, indent: int | None = None) -> str:
+    """As `dump`, for many documents: on one line unless `indent` is given, and seven times as fast.
+
+    Only numbers may be written in another way than there: 1e16 for 1e+16.
+    """
+    from pydantic_core import to_json
+
+    try:
+        text = to_json(document, indent=indent, inf_nan_mode="null").decode()
+    except ValueError:  # a lone surrogate
+        return json.dumps(_finite(document), indent=indent)
+    # Outside of its texts JSON has ASCII alone.
+    return text if text.isascii() and "\x7f" not in text else _NOT_PLAIN.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1] if found[0] != "\x7f" else "\\u007f"
 
 
 def inline(value: Any) -> str:

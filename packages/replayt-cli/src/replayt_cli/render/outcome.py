@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from replayt_cli.costs import Cost
+from replayt_cli.render.columns import columns_of
 from replayt_cli.render.json import inline
 from replayt_cli.render.text import count_of, cut, echo, escape, hint, one_line, paint, width, wrap
 from replayt_core import RunResult
@@ -13,7 +15,7 @@ _SHOWN_CHARS = 400
 
 
 def print_outcome(
-    document: dict[str, Any], result: RunResult, resume_command: Callable[..., str]
+    document: dict[str, Any], result: RunResult, resume_command: Callable[..., str], cost: Cost
 ) -> None:
     """Print `key=value` lines, then what a paused run waits for, then one closing line."""
     echo(f"run_id={result.run_id}")
@@ -26,7 +28,7 @@ def print_outcome(
         name = "state" if result.status == "paused" else "final_state"
         echo(f"{name}={one_line(result.final_state)}")
     if result.error is not None:
-        echo(f"error={error_text(dict(result.error))}")
+        _print_wrapped(f"error={error_text(dict(result.error))}", indent="")
     for approval in result.waiting:
         named = f"--approval={approval.approval_id}"
         words = one_line(approval.summary)
@@ -40,6 +42,8 @@ def print_outcome(
             "  reject:  "
             + escape(resume_command(*_approval(approval.approval_id, named), "--reject"))
         )
+    if result.waiting:
+        hint("--by NAME and --reason TEXT put on record who answers, and why")
     if document["waiting_call"] is not None:
         call = str(document["waiting_call"])
         echo()
@@ -48,7 +52,7 @@ def print_outcome(
         echo(f"  it returned:    {escape(resume_command('--result', call, 'JSON'))}")
         echo(f"  it failed:      {escape(resume_command('--fail', call))}")
     echo()
-    _print_wrapped(closing_line(document), indent="")
+    _print_closing(did(document, cost), place(document))
     if result.status == "failed":
         hint(f"to try its last state again: {resume_command('--retry-failed')}")
 
@@ -60,16 +64,34 @@ def error_text(error: dict[str, Any]) -> str:
     return one_line(f"{text} ({place})" if place else text)
 
 
-def closing_line(document: dict[str, Any]) -> str:
-    """What the run did so far: calls, tokens, retries, hosts, and where all of it is written."""
+def did(document: dict[str, Any], cost: Cost) -> str:
+    """What the run did so far: calls, tokens, cost, retries."""
     parts = [_model_calls(document), count_of(document["tool_calls"], "tool call")]
     if document["served_calls"]:
         parts.append(f"{document['served_calls']} served from the log")
     parts += [
         count_of(document["total_tokens"], "token"),
+        *_costs(cost),
         count_of(document["retries"], "retry", "retries"),
     ]
-    return f"{', '.join(parts)}; log {escape(document['log'])}, head {document['head']}"
+    return ", ".join(parts)
+
+
+def place(document: dict[str, Any]) -> str:
+    """Where all of it is written, and the hash that shows whether it is changed later."""
+    return f"log {escape(document['log'])}, head {document['head']}"
+
+
+def _costs(cost: Cost) -> list[str]:
+    """What is known of it, and of which models nothing is; nothing where no model was called."""
+    known = []
+    if cost.priced_calls:
+        from replayt_cli.render.statistics import dollars
+
+        known = [dollars(cost.usd)]
+    if cost.unpriced_models:
+        known.append(f"unpriced: {', '.join(map(one_line, cost.unpriced_models))}")
+    return known
 
 
 def _model_calls(document: dict[str, Any]) -> str:
@@ -92,6 +114,16 @@ def _model_calls(document: dict[str, Any]) -> str:
 def _approval(approval_id: str, joined: str) -> list[str]:
     """An id that starts with a dash has to be joined to its option."""
     return [joined] if approval_id.startswith("-") else ["--approval", approval_id]
+
+
+def _print_closing(what: str, where: str) -> None:
+    """One line; where the terminal is too narrow for it, two that say one thing each."""
+    line, columns = f"{what}; {where}", width()
+    if columns is None or columns_of(line) <= columns:
+        echo(line)
+        return
+    _print_wrapped(f"{what};", indent="")
+    _print_wrapped(where, indent="")
 
 
 def _print_wrapped(text: str, *, indent: str) -> None:

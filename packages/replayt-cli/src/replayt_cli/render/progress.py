@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
+from replayt_cli.render.line import TerminalLine
 from replayt_cli.render.text import is_terminal
 
 _BAR = 24
@@ -22,6 +22,7 @@ class Progress:
         self.done = 0
         self._drawn = 0
         self._shown = is_terminal(sys.stderr)
+        self._line = TerminalLine(sys.stderr)
 
     @classmethod
     @contextmanager
@@ -53,18 +54,10 @@ class Progress:
 
     def clear(self) -> None:
         """Take the bar away."""
-        if self._drawn:
-            self._write("\r\x1b[K")
+        self._line.clear()
 
     def _draw(self) -> None:
         self._drawn = self.done
         filled = _BAR * self.done // max(self._total, self.done, 1)
         bar = "#" * filled + "." * (_BAR - filled)
-        line = f"{self._label} [{bar}] {self.done}/{self._total}"
-        columns = max(shutil.get_terminal_size((80, 24)).columns - 1, 1)
-        self._write(f"\r{line[:columns]}")
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
-            sys.stderr.flush()
+        self._line.draw(f"{self._label} [{bar}] {self.done}/{self._total}")

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import sys
+from contextlib import suppress
 
+from replayt_cli.render.columns import columns_of, fill, fill_left
 from replayt_cli.render.json import dump, inline
 from replayt_cli.render.text import (
     count_of,
@@ -45,8 +47,8 @@ def _print_table(table: Table) -> None:
     """Columns side by side, cut where the terminal ends; too many of them one below the other."""
     columns = width()
     cells = [[one_line(name) for name in table.columns]]
-    cells += [[_cell(value) for value in row] for row in table.rows]
-    sizes = _fit([max(map(len, column)) for column in zip(*cells, strict=True)], columns)
+    cells += [list(map(_cell, row, table.types)) for row in table.rows]
+    sizes = _fit([max(map(columns_of, column)) for column in zip(*cells, strict=True)], columns)
     if columns is not None and sum(sizes) + _GAP * (len(sizes) - 1) > columns:
         _print_rows(cells, columns)
     else:
@@ -58,7 +60,7 @@ def _print_columns(table: Table, cells: list[list[str]], sizes: list[int]) -> No
     rights = [any(kind in name.upper() for kind in _NUMBERS) for name in table.types]
     for number, row in enumerate(cells):
         parts = [
-            cut(text, size).rjust(size) if right else cut(text, size).ljust(size)
+            fill_left(cut(text, size), size) if right else fill(cut(text, size), size)
             for text, size, right in zip(row, sizes, rights, strict=True)
         ]
         line = (" " * _GAP).join(parts).rstrip()
@@ -68,11 +70,11 @@ def _print_columns(table: Table, cells: list[list[str]], sizes: list[int]) -> No
 def _print_rows(cells: list[list[str]], columns: int) -> None:
     """A block a row, a line a column."""
     names, *rows = cells
-    size = min(max(map(len, names)), columns // 2)
+    size = min(max(map(columns_of, names)), columns // 2)
     for number, row in enumerate(rows, 1):
         echo(paint(f"row {number}", "dim"))
         for name, text in zip(names, row, strict=True):
-            echo(cut(f"  {cut(name, size).ljust(size)}  {text}", columns))
+            echo(cut(f"  {fill(cut(name, size), size)}  {text}", columns))
 
 
 def _fit(sizes: list[int], columns: int | None) -> list[int]:
@@ -99,5 +101,12 @@ def _print_csv(table: Table) -> None:
         echo(shown(line.getvalue()))
 
 
-def _cell(value: object) -> str:
-    return "-" if value is None else one_line(inline(json_value(value)))
+def _cell(value: object, kind: str) -> str:
+    if value is None:
+        return "-"
+    text = inline(json_value(value))
+    if kind == "JSON" and "\\u" in text:
+        # The letters themselves; what JSON has to escape stays so.
+        with suppress(ValueError, RecursionError):
+            text = json.dumps(json.loads(text), ensure_ascii=False, separators=(",", ":"))
+    return one_line(text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape as escape_markup
 from importlib.resources import files
 
+from replayt_cli.render.label_places import HEIGHT, Label, place_labels
+from replayt_cli.render.labels import columns_of
 from replayt_cli.render.layering import Edge
 from replayt_cli.render.layout import (
     CAPTION,
@@ -19,10 +21,14 @@ from replayt_cli.render.layout import (
     Point,
     lay_out,
 )
-from replayt_cli.render.text import count_of, escape
+from replayt_cli.render.text import count_of, escape, one_line, wrap
 
 _DESCRIBED_EDGES = 60
 _HEAD = 7.0
+_MARGIN = 14.0
+_NOTE_LINE = 17.0
+_NOTE_COLUMN = 6.7
+_NOTE_WIDTH = 430.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +37,14 @@ class Marks:
 
     `moves` are the edges taken, with the text to write at each ("" for none); `captions` go below
     the names of the states that were entered. `stands` is where a run stands, `status` how.
+    `notes` are lines of text below the picture.
     """
 
     moves: Mapping[Edge, str] = field(default_factory=dict)
     captions: Mapping[str, str] = field(default_factory=dict)
     stands: str | None = None
     status: str = ""
+    notes: Sequence[str] = ()
 
 
 def graph_style() -> str:
@@ -61,17 +69,21 @@ def draw(graph: Graph, marks: Marks | None = None, *, title: str, style: str = "
 def _parts(
     graph: Graph, picture: Picture, marks: Marks | None, title: str, style: str
 ) -> Iterator[str]:
-    width, height = _n(picture.width), _n(picture.height)
+    texts = {edge: escape(text) for edge, text in marks.moves.items()} if marks else {}
+    labels = place_labels(picture, texts, COLUMN * 0.9)
+    notes = _wrapped(marks.notes if marks else (), picture.width)
+    left, right = _sides(picture, labels, notes)
+    width, height = _n(right - left), _n(picture.height + len(notes) * _NOTE_LINE)
     namespace = ' xmlns="http://www.w3.org/2000/svg"' if style else ""
     yield (
         f'<svg{namespace} class="graph" role="img" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" aria-labelledby="graph-title graph-description">'
+        f'viewBox="{_n(left)} 0 {width} {height}" aria-labelledby="graph-title graph-description">'
     )
     yield f'<title id="graph-title">{_text(title)}</title>'
     yield f'<desc id="graph-description">{_text(_description(graph, marks))}</desc>'
     if style:
         yield f"<style>{style}</style>"
-        yield '<rect class="paper" width="100%" height="100%"/>'
+        yield f'<rect class="paper" x="{_n(left)}" width="{width}" height="{height}"/>'
     lines = sorted((*picture.lines, *picture.loops), key=lambda line: _taken(line.edge, marks))
     for line in lines:
         yield from _line(line, marks)
@@ -80,15 +92,34 @@ def _parts(
     sources = {source for source, target in graph.edges if source != target}
     for box in picture.boxes:
         yield from _box(box, marks, ends=box.name not in sources)
-    for line in lines:
-        yield from _label(line, marks)
+    for label in labels:
+        yield _label(label)
+    for number, note in enumerate(notes):
+        y = _n(picture.height + number * _NOTE_LINE + 4)
+        yield f'<text class="note" x="{_n(left + _MARGIN)}" y="{y}">{_text(note)}</text>'
     yield "</svg>"
 
 
+def _wrapped(notes: Sequence[str], width: float) -> list[str]:
+    """Notes on lines as wide as the picture, or as is comfortable to read."""
+    columns = int(max(width - 2 * _MARGIN, _NOTE_WIDTH) / _NOTE_COLUMN)
+    return [line for note in notes for line in wrap(one_line(note), columns, indent="")]
+
+
+def _sides(picture: Picture, labels: Sequence[Label], notes: Sequence[str]) -> tuple[float, float]:
+    """The left and right border, with room for what is wider than the graph."""
+    frames = [label.frame for label in labels]
+    left = min([0.0, *(frame[0] - _MARGIN / 2 for frame in frames)])
+    right = max([picture.width, *(frame[2] + _MARGIN / 2 for frame in frames)])
+    noted = max((columns_of(note) * _NOTE_COLUMN + 2 * _MARGIN for note in notes), default=0.0)
+    more = max(noted - (right - left), 0.0) / 2
+    return left - more, right + more
+
+
 def _line(line: Line, marks: Marks | None) -> Iterator[str]:
-    style = "taken" if _taken(line.edge, marks) else "idle"
+    style = "edge" if marks is None else "edge taken" if _taken(line.edge, marks) else "edge idle"
     source, target = (_text(escape(end)) for end in line.edge)
-    yield f'<g class="edge {style}"><title>{source} → {target}</title>'
+    yield f'<g class="{style}"><title>{source} → {target}</title>'
     yield f'<path d="{_path(line)}"/><path class="head" d="{_head(line)}"/></g>'
 
 
@@ -152,15 +183,13 @@ def _box(box: Box, marks: Marks | None, *, ends: bool) -> Iterator[str]:
     yield "</g>"
 
 
-def _label(line: Line, marks: Marks | None) -> Iterator[str]:
-    text = escape(marks.moves.get(line.edge, "")) if marks is not None else ""
-    if text:
-        x, y = line.label
-        wide = len(text) * COLUMN * 0.9 + 10
-        yield (
-            f'<g class="label"><rect x="{_n(x - wide / 2)}" y="{_n(y - 9)}" width="{_n(wide)}" '
-            f'height="18" rx="9"/><text x="{_n(x)}" y="{_n(y + 4)}">{_text(text)}</text></g>'
-        )
+def _label(label: Label) -> str:
+    x, y = label.x, label.y
+    return (
+        f'<g class="label"><rect x="{_n(x - label.width / 2)}" y="{_n(y - HEIGHT / 2)}" '
+        f'width="{_n(label.width)}" height="{_n(HEIGHT)}" rx="9"/>'
+        f'<text x="{_n(x)}" y="{_n(y + 4)}">{_text(label.text)}</text></g>'
+    )
 
 
 def _taken(edge: Edge, marks: Marks | None) -> bool:
@@ -180,6 +209,7 @@ def _description(graph: Graph, marks: Marks | None) -> str:
     words.append(f"Moves: {'; '.join(shown)}." if shown else "It has no moves.")
     if marks is not None and marks.stands is not None:
         words.append(f"The run stands in {escape(marks.stands)}: {marks.status}.")
+    words += [f"{one_line(note)}." for note in (marks.notes if marks else ())]
     return " ".join(words)
 
 

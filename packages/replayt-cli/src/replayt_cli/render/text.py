@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TextIO
+
+from replayt_cli.render.columns import columns_of, fill, fitting
 
 _COLOURS = {
     "completed": "32",
@@ -51,6 +54,8 @@ def _escaped(char: str) -> str:
 
 def one_line(text: str) -> str:
     """The text on one line, escaped; line breaks become spaces."""
+    if text.isprintable():  # no line break is
+        return text.strip()
     return escape(" ".join(part.strip() for part in text.splitlines() if part.strip()))
 
 
@@ -88,10 +93,10 @@ def _to_stderr(line: str) -> None:
         sys.stderr.flush()
 
 
-def paint(text: str, style: str) -> str:
+def paint(text: str, style: str, *, to: TextIO | None = None) -> str:
     """The text in the colour of a status or style, where stdout is a terminal that wants it."""
     code = _COLOURS.get(style)
-    if code is None or not wants_colour(sys.stdout):
+    if code is None or not wants_colour(to or sys.stdout):
         return text
     return f"\x1b[{code}m{text}\x1b[0m"
 
@@ -114,9 +119,9 @@ def width() -> int | None:
 
 def cut(text: str, columns: int | None) -> str:
     """The text, cut with an ellipsis where it would not fit."""
-    if columns is None or len(text) <= columns:
+    if columns is None or columns_of(text) <= columns:
         return text
-    return text[: max(columns - 1, 1)] + "…"
+    return text[: fitting(text, max(columns - 1, 1))] + "…"
 
 
 def wrap(text: str, columns: int | None, *, indent: str) -> list[str]:
@@ -124,6 +129,8 @@ def wrap(text: str, columns: int | None, *, indent: str) -> list[str]:
     if columns is None:
         return [indent + text]
     deeper = f"{indent}  "
+    if not text.isascii():
+        return _wrap_wide(text, columns, indent, deeper)
     return textwrap.wrap(
         text,
         columns,
@@ -131,6 +138,27 @@ def wrap(text: str, columns: int | None, *, indent: str) -> list[str]:
         subsequent_indent=deeper,
         break_on_hyphens=False,
     ) or [indent]
+
+
+def _wrap_wide(text: str, columns: int, indent: str, deeper: str) -> list[str]:
+    """The same for a text whose characters are not all one column wide."""
+    lines: list[str] = []
+    line = indent
+    for space, word in re.findall("( *)([^ ]+)", text):
+        start = line if line in (indent, deeper) else line + space
+        if columns_of(start + word) <= columns:
+            line = start + word
+            continue
+        if line not in (indent, deeper):
+            lines.append(line)
+            line = deeper
+        line += word
+        while columns_of(line) > columns:
+            # At least one character a line, however narrow it is.
+            size = max(fitting(line, columns), len(deeper) + 1)
+            lines.append(line[:size])
+            line = deeper + line[size:]
+    return [*lines, line] if line != deeper else lines
 
 
 def count_of(number: int, one: str, many: str | None = None) -> str:
@@ -166,9 +194,9 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows in columns as wide as their widest cell, two spaces apart; the last is left open."""
     if not rows:
         return []
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
+        "  ".join(fill(cell, size) for cell, size in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
 

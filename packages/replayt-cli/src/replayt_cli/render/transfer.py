@@ -16,16 +16,18 @@ _COMPLAINTS = 10
 def print_copied(copied: Copied) -> None:
     """What was copied; what was not is said on stderr."""
     _complain(copied.problems)
-    if not (copied.runs or copied.present or copied.problems):
+    if copied.runs or copied.present or copied.problems:
+        _say(_counts(copied))
+    elif not copied.empty:
         echo("No runs found")
-        return
-    _say(_counts(copied))
+    _tell_empty(copied)
 
 
 def print_rebuilt(rebuilt: Rebuilt) -> None:
     """What the mirror was given, and what it has that its store has not."""
     _complain(rebuilt.problems)
     _say(_counts(rebuilt))
+    _tell_empty(rebuilt)
     if rebuilt.replaced:
         _say(f"other bytes stood there for {count_of(len(rebuilt.replaced), 'run')}, now replaced")
     if rebuilt.extra:
@@ -79,6 +81,13 @@ def print_repair(document: dict[str, Any]) -> None:
 def _counts(copied: Copied) -> str:
     text = f"copied {count_of(copied.runs, 'run')}, {count_of(copied.events, 'event')}"
     return f"{text}; {copied.present} there already" if copied.present else text
+
+
+def _tell_empty(copied: Copied) -> None:
+    for run_id in copied.empty[:_COMPLAINTS]:
+        _say(f"run {run_id} has no event to copy: its first batch was cut short, or it was deleted")
+    if len(copied.empty) > _COMPLAINTS:
+        _say(f"{len(copied.empty) - _COMPLAINTS} more have no event; --output json lists them")
 
 
 def _complain(problems: Sequence[RunProblem]) -> None:

@@ -1,0 +1,61 @@
+"""Writing several files: all of them or none, and never over what is there without being asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from replayt_cli.errors import CommandError, OutputError
+
+
+def write_files(contents: Mapping[Path, bytes], *, force: bool, elsewhere: str) -> list[Path]:
+    """Write every file, with the folders that it needs; the paths in order.
+
+    Without `force` nothing is written where a file exists: `CommandError` names what is in the way
+    and the option, `elsewhere`, that leads to another place. Raises `OutputError` where the disk
+    does not take them; files and folders of this call are then gone again.
+    """
+    in_the_way = [str(path) for path in contents if os.path.lexists(path)]
+    if in_the_way and not force:
+        raise CommandError(
+            f"{_listed(in_the_way)} left alone; --force overwrites, {elsewhere} writes elsewhere"
+        )
+    try:
+        _write_beside(contents)
+    except OSError as error:
+        where = error.filename or next(iter(contents)).parent
+        raise OutputError(f"cannot write {where}: {error.strerror or error}") from error
+    return list(contents)
+
+
+def _write_beside(contents: Mapping[Path, bytes]) -> None:
+    """Write every file under another name, and only then give all of them theirs."""
+    written: dict[Path, Path] = {}
+    made: list[Path] = []
+    try:
+        for path, data in contents.items():
+            made += [folder for folder in reversed(path.parents) if not folder.exists()]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+            with beside.open("xb") as file:
+                written[beside] = path
+                file.write(data)
+        for beside, path in written.items():
+            beside.replace(path)
+        made.clear()
+    finally:
+        for beside in written:
+            beside.unlink(missing_ok=True)
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _listed(paths: list[str]) -> str:
+    if len(paths) == 1:
+        return f"{paths[0]} exists already and was"
+    if len(paths) == 2:
+        return f"{paths[0]} and {paths[1]} exist already and were"
+    return f"{paths[0]} and {len(paths) - 1} more files exist already and were"

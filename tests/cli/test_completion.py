@@ -1,0 +1,373 @@
+"""What the shells are told may come next; in bash, zsh and fish themselves where they are."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from replayt_cli.completion.answer import answer
+from replayt_cli.completion.runs import newest_runs
+from replayt_cli.completion.scripts import SHELLS
+from replayt_cli.completion.words import Candidate
+from replayt_cli.main import COMMANDS, GROUPS
+from replayt_cli.scaffold import TEMPLATES
+from replayt_store import JSONLStore
+from tests.cli.helpers import GATE, HELLO, Shell, one_line
+from tests.cli.shells import Prompt, fish_candidates, with_command
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+STATUSES = ["completed", "failed", "paused", "interrupted", "running", "damaged"]
+LISTED = """
+import json, os, sys
+from replayt_cli.main import main
+code = main()
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def runs(shell: Shell) -> Shell:
+    """A completed run `alpha`, a paused one `beta`, and one with an id of its own elsewhere."""
+    shell.write("flow.py", HELLO)
+    shell.write("gate.py", GATE)
+    shell.write("flat.txt", "")
+    assert shell.call("run", "flow.py", "--run-id", "alpha").code == 0
+    assert shell.call("run", "gate.py", "--run-id", "beta").code == 2
+    assert shell.call("run", "flow.py", "--log-dir", "folder/my logs").code == 0
+    return shell
+
+
+def ask(shell: Shell, *words: str, **env: str) -> tuple[str, list[list[str]]]:
+    """Who completes the last of the words, and the candidates, as zsh is told."""
+    asked = {
+        "_REPLAYT_COMPLETE": "zsh",
+        "_REPLAYT_WORDS": "\n".join(["replayt", *words[:-1]]),
+        "_REPLAYT_WORD": words[-1],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**asked, **env}.items():
+            patch.setenv(name, value)
+        ended = shell.call_as_program()
+    assert (ended.code, ended.err) == (0, "")
+    kind, *lines = ended.out.splitlines()
+    return kind, [line.split("\t") for line in lines]
+
+
+def values(shell: Shell, *words: str, **env: str) -> list[str]:
+    kind, candidates = ask(shell, *words, **env)
+    assert kind == "values"
+    return [value for value, _ in candidates]
+
+
+# --- what may come next ---------------------------------------------------------------------------
+
+
+def test_commands_come_with_what_they_are_about(shell: Shell) -> None:
+    kind, candidates = ask(shell, "")
+    assert kind == "values"
+    names = [command.__name__ for command in COMMANDS] + [group.info.name for group in GROUPS]
+    assert [name for name, _ in candidates] == names
+    assert all(about for _, about in candidates)
+    assert ["runs", "List recent runs, newest first."] in candidates
+    assert values(shell, "ru") == ["run", "runs"]
+    assert values(shell, "--debug", "doc") == ["doctor"]
+    assert values(shell, "store", "") == ["copy", "rebuild", "repair"]
+    assert values(shell, "nosuch", "") == []
+
+
+@pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
+def test_options_of_each_command_are_those_of_its_help(shell: Shell, command: str) -> None:
+    shown = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", shell.call(command, "--help").out, re.M))
+    assert set(values(shell, command, "--")) == shown
+
+
+def test_options_that_were_given_are_not_offered_again(shell: Shell) -> None:
+    assert "--log-dir" not in values(shell, "run", "--log-dir", "x", "flow.py", "--")
+    assert "--tag" in values(shell, "run", "--tag", "a=b", "flow.py", "--")
+    assert values(shell, "runs", "--", "--st") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["runs", "--status", ""], STATUSES),
+        (["runs", "--status", "pa"], ["paused"]),
+        (["runs", "--status=pa"], ["--status=paused"]),
+        (["gc", "--status", "d"], ["damaged"]),
+        (["run", "--log-mode", ""], ["redacted", "full", "structured_only"]),
+        (["doctor", "-o", ""], ["text", "json"]),
+        (["query", "SELECT 1", "--format", "p"], ["parquet"]),
+        (["init", "--template", ""], list(TEMPLATES)),
+        (["runs", "--store", ""], ["jsonl:///", "sqlite:///"]),
+        (["--show-completion", ""], list(SHELLS)),
+        (["runs", "--limit", ""], []),
+        (["run", "--debug=x"], []),
+    ],
+)
+def test_choices(shell: Shell, words: list[str], expected: list[str]) -> None:
+    assert values(shell, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["run", ""], "files"),
+        (["run", "fl"], "files"),
+        (["resume", "--timeout", "3", ""], "files"),
+        (["verify", "--target", ""], "files"),
+        (["verify", "--target=fl"], "files"),
+        (["runs", "--sqlite", ""], "files"),
+        (["runs", "--log-dir", ""], "dirs"),
+        (["runs", "--log-dir=x"], "dirs"),
+        (["init", "-p", ""], "dirs"),
+    ],
+)
+def test_what_the_shell_completes_itself(shell: Shell, words: list[str], kind: str) -> None:
+    assert ask(shell, *words) == (kind, [])
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def test_runs_are_offered_newest_first_with_what_they_are(runs: Shell) -> None:
+    kind, candidates = ask(runs, "inspect", "")
+    assert kind == "values"
+    assert [name for name, _ in candidates] == ["@last", "beta", "alpha"]
+    assert candidates[0][1].startswith("the newest: paused, gate@1, 20")
+    assert candidates[1][1].startswith("paused, gate@1, ")
+    assert candidates[2][1].startswith("completed, hello@2, ")
+    assert values(runs, "resume", "gate.py", "b") == ["beta"]
+    assert values(runs, "replay", "@") == ["@last", "@-2"]
+    assert values(runs, "store", "repair", "al") == ["alpha"]
+
+
+def test_a_short_id_is_what_the_listing_shows_and_a_whole_one_is_completed(runs: Shell) -> None:
+    where = ["--log-dir", "folder/my logs"]
+    (row,) = runs.call("runs", "-o", "json", *where).json["runs"]
+    run_id = row["run_id"]
+    assert UUID.fullmatch(run_id)
+    assert values(runs, "why", *where, "") == ["@last", run_id[-8:]]
+    assert values(runs, "why", *where, run_id[-8:-5]) == [run_id[-8:]]
+    assert values(runs, "why", *where, run_id[:13]) == [run_id]
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        ["--log-dir", "folder/my logs"],
+        ["--log-dir=folder/my logs"],
+        ["--store", "jsonl:///folder/my logs"],
+        ["--log-dir", "$HOME/folder/my logs"],
+        ["--log-dir", "~/folder/my logs"],
+    ],
+)
+def test_the_store_is_the_one_earlier_on_the_line(runs: Shell, earlier: list[str]) -> None:
+    found = values(runs, "inspect", *earlier, "", HOME=str(runs.directory))
+    assert found[0] == "@last"
+    assert len(found) == 2
+    assert re.fullmatch("[0-9a-f]{8}", found[1])
+
+
+def test_the_store_is_else_that_of_the_configuration(runs: Shell) -> None:
+    runs.write(".replaytrc.toml", "log_dir = 'folder/my logs'\n")
+    assert len(values(runs, "inspect", "")) == 2
+    assert values(runs, "inspect", "--log-dir", ".replayt/runs", "") == ["@last", "beta", "alpha"]
+
+
+def test_sqlite_is_where_runs_are_read_and_only_a_copy_where_they_are_written(runs: Shell) -> None:
+    assert runs.call("run", "flow.py", "--run-id", "copied", "--sqlite", "runs.db").code == 0
+    assert values(runs, "inspect", "--sqlite", "runs.db", "") == ["@last", "copied"]
+    written = values(runs, "resume", "--sqlite", "runs.db", "gate.py", "")
+    assert written == ["@last", "copied", "beta", "alpha"]
+    assert values(runs, "store", "copy", "sqlite:///runs.db", "jsonl:///x", "") == [
+        "@last",
+        "copied",
+    ]
+
+
+def test_what_a_log_holds_cannot_reach_the_terminal_raw(shell: Shell) -> None:
+    flow = HELLO.replace('"hello"', r'"a\x1b]0;title\x07\tb\nc"')
+    shell.write("flow.py", flow)
+    assert shell.call("run", "flow.py", "--run-id", "a").code == 0
+    _, candidates = ask(shell, "inspect", "")
+    assert [len(candidate) for candidate in candidates] == [2, 2]
+    assert all(text.isprintable() for candidate in candidates for text in candidate)
+
+
+class Clock:
+    """A clock that jumps ahead at every look."""
+
+    def __init__(self, step: float) -> None:
+        self._now = 0.0
+        self._step = step
+
+    def __call__(self) -> float:
+        self._now += self._step
+        return self._now
+
+
+def test_where_reading_would_take_too_long_the_ids_alone_are_offered(runs: Shell) -> None:
+    store = JSONLStore(runs.directory / ".replayt/runs")
+    slow = list(newest_runs(store, "", clock=Clock(10.0)))
+    assert slow == [Candidate(value="beta"), Candidate(value="alpha")]
+    assert [c.value for c in newest_runs(store, "", clock=Clock(0.0))] == ["@last", "beta", "alpha"]
+
+
+# --- quick and quiet ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["inspect", ""], ["store", "copy", "nosuch:///x", "y", ""]])
+@pytest.mark.parametrize("wrong", ["nothing", "config", "file"])
+def test_what_is_wrong_is_not_said_in_the_middle_of_a_line(
+    shell: Shell, wrong: str, words: list[str]
+) -> None:
+    if wrong == "config":
+        shell.write(".replaytrc.toml", "nonsense = 1\n")
+    elif wrong == "file":
+        shell.write(".replayt", "no directory")
+    before = sorted(shell.directory.rglob("*"))
+    asked = {"_REPLAYT_COMPLETE": "zsh", "_REPLAYT_WORDS": "\n".join(["replayt", *words[:-1]])}
+    ended = shell.process(**asked, _REPLAYT_WORD=words[-1])
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out in ("", "values\n")
+    assert sorted(shell.directory.rglob("*")) == before
+
+
+@pytest.mark.parametrize("asked", [{"_REPLAYT_COMPLETE": "nosuch"}, {"_REPLAYT_COMPLETE": ""}])
+def test_a_question_that_is_none_is_answered_quietly(shell: Shell, asked: dict[str, str]) -> None:
+    ended = shell.process(**asked)
+    assert (ended.code, ended.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "without"),
+    [
+        (["ru"], {"pydantic", "httpx", "duckdb", "jinja2", "yaml", "replayt_core"}),
+        (["run", "--l"], {"pydantic", "httpx", "duckdb", "jinja2", "yaml", "replayt_core"}),
+        (["runs", "--status", ""], {"pydantic", "httpx", "duckdb", "jinja2", "yaml"}),
+        (["inspect", ""], {"httpx", "duckdb", "jinja2", "yaml", "replayt_llm"}),
+    ],
+)
+def test_little_is_imported_for_a_completion(
+    runs: Shell, words: list[str], without: set[str]
+) -> None:
+    path = runs.write("listed.py", LISTED)
+    env = with_command(runs) | {
+        "_REPLAYT_COMPLETE": "fish",
+        "_REPLAYT_WORDS": "\n".join(["replayt", *words[:-1]]),
+        "_REPLAYT_WORD": words[-1],
+    }
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        cwd=runs.directory,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stdout.splitlines()) > 1
+    assert set(json.loads(done.stderr)) & without == set()
+
+
+# --- the shells -----------------------------------------------------------------------------------
+
+
+def test_the_scripts_are_shown_and_other_shells_are_not_known(shell: Shell) -> None:
+    for name in SHELLS:
+        ended = shell.call("--show-completion", name)
+        assert (ended.code, ended.err) == (0, "")
+        assert f"replayt --show-completion {name}" in ended.out
+    assert shell.call("--show-completion", "pwsh").out == ended.out
+    ended = shell.call("--show-completion", "tcsh")
+    assert ended.code == 64
+    assert "bash, zsh, fish, powershell" in one_line(ended)
+    assert shell.call("--show-completion").code == 64
+
+
+@pytest.fixture(params=["bash", "zsh"])
+def program(request: pytest.FixtureRequest) -> str:
+    pytest.importorskip("pexpect", reason="pexpect types at the shell's prompt")
+    return str(request.param)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shells of POSIX, on a pseudo-terminal")
+def test_tab_completes_the_line(runs: Shell, program: str) -> None:
+    lines = {
+        "replayt docto": "replayt doctor",
+        "replayt runs --stat": "replayt runs --status",
+        "replayt runs --status=pau": "replayt runs --status=paused",
+        "replayt inspect al": "replayt inspect alpha",
+        "replayt inspect @la": "replayt inspect @last",
+        "replayt run flo": "replayt run flow.py",
+        "replayt verify alpha --target=flo": "replayt verify alpha --target=flow.py",
+        "replayt runs --store sq": "replayt runs --store sqlite:///",
+        "replayt runs --store=jsonl:": "replayt runs --store=jsonl:///",
+        "replayt why --store jsonl:///.replayt/runs be": (
+            "replayt why --store jsonl:///.replayt/runs beta"
+        ),
+        "replayt inspect --log-dir fol": "replayt inspect --log-dir folder",
+    }
+    with Prompt(runs, program) as prompt:
+        for typed, expected in lines.items():
+            assert prompt.completed(typed).rstrip("/") == expected.rstrip("/"), typed
+        for quoted in ("'folder/my logs'", "folder/my\\ logs"):
+            typed = f"replayt inspect --log-dir {quoted} 0"
+            assert UUID.search(prompt.completed(typed)), typed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shells of POSIX, on a pseudo-terminal")
+def test_a_second_tab_lists_the_runs_newest_first(runs: Shell, program: str) -> None:
+    with Prompt(runs, program) as prompt:
+        shown = prompt.offered("true && replayt inspect ")
+        places = [shown.index(name) for name in ("@last", "beta", "alpha")]
+        assert places == sorted(places)
+        if program == "zsh":
+            assert "paused, gate@1" in shown
+        assert "runs" in prompt.offered("replayt r")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shells of POSIX")
+def test_fish_completes(runs: Shell) -> None:
+    found = fish_candidates(runs, "replayt inspect ")
+    assert [name for name, _ in found] == ["@last", "beta", "alpha"]
+    assert found[1][1].startswith("paused, gate@1")
+    for line, names in {
+        "replayt docto": ["doctor"],
+        "replayt runs --status=pa": ["--status=paused"],
+        "replayt run fl": ["flat.txt", "flow.py"],
+        "replayt verify alpha --target=flo": ["--target=flow.py"],
+        "replayt inspect --log-dir=fol": ["--log-dir=folder/"],
+        "replayt inspect --log-dir fol": ["folder/"],
+        "replayt nosuch ": [],
+    }.items():
+        assert [found[0] for found in fish_candidates(runs, line)] == names, line
+    found = fish_candidates(runs, "replayt inspect --log-dir 'folder/my logs' ")
+    assert found[0][0] == "@last"
+    assert re.fullmatch("[0-9a-f]{8}", found[1][0])
+
+
+def test_powershell_is_given_words_that_it_takes_as_they_are() -> None:
+    """PowerShell itself is not run here: the script's text, and the answers that it reads."""
+    env = {"_REPLAYT_COMPLETE": "powershell", "_REPLAYT_WORDS": "replayt", "_REPLAYT_WORD": ""}
+    summary = [
+        Candidate(value="@last", help="x"),
+        Candidate(value="it's"),
+        Candidate(value="a-1.b"),
+    ]
+    told = answer(env, lambda words: None, summary)
+    assert told.splitlines() == ["values", "'@last'\tx", "'it''s'\t", "a-1.b\t"]
+
+
+def test_the_script_for_powershell_asks_as_the_others_do(shell: Shell) -> None:
+    script = shell.call("--show-completion", "powershell").out
+    assert "Register-ArgumentCompleter -Native -CommandName replayt" in script
+    for name in ("_REPLAYT_COMPLETE", "_REPLAYT_WORDS", "_REPLAYT_WORD"):
+        assert f"$Env:{name} =" in script
+    assert "Remove-Item Env:_REPLAYT_*" in script
+    for opening, closing in ("{}", "()", "[]"):
+        assert script.count(opening) == script.count(closing)

@@ -1,0 +1,56 @@
+"""SC-117: every command has help that ends with an example."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from replayt_cli.main import COMMANDS, GROUPS
+from replayt_cli.usage import EXAMPLES
+from tests.cli.helpers import Shell, on_terminal
+
+PARTS = [
+    f"{group.info.name} {part.callback.__name__}"
+    for group in GROUPS
+    for part in group.registered_commands
+    if part.callback is not None
+]
+ALL = [*(command.__name__ for command in COMMANDS), *(str(g.info.name) for g in GROUPS), *PARTS]
+each_command = pytest.mark.parametrize("command", ALL)
+
+
+@each_command
+def test_help_ends_with_an_example_of_the_command(shell: Shell, command: str) -> None:
+    ended = shell.call(*command.split(), "--help")
+    assert (ended.code, ended.err) == (0, "")
+    _, heading, examples = ended.out.rpartition("\n  Example")
+    assert heading, "no example"
+    lines = [line.strip() for line in examples.splitlines()[1:] if line.strip()]
+    assert lines == list(EXAMPLES[command])
+    assert all(
+        line == f"replayt {command}" or line.startswith(f"replayt {command} ") for line in lines
+    )
+
+
+@each_command
+def test_examples_use_options_that_the_command_has(shell: Shell, command: str) -> None:
+    """A command of a group stands for the group, too."""
+    for example in EXAMPLES[command]:
+        _, *words = shlex.split(example)
+        called = " ".join(words[:2]) if " ".join(words[:2]) in PARTS else command
+        shown = shell.call(*called.split(), "--help").out
+        for option in (word.partition("=")[0] for word in words if word.startswith("-")):
+            assert re.search(rf"(^|\s){re.escape(option)}\b", shown), f"{example}: {option}"
+
+
+def test_the_table_of_examples_names_commands_that_exist() -> None:
+    assert set(EXAMPLES) == set(ALL)
+
+
+@each_command
+def test_help_fits_80_columns(shell: Shell, command: str) -> None:
+    code, shown = on_terminal(shell, *command.split(), "--help", columns=80)
+    assert code == 0
+    assert max(len(line) for line in shown.replace("\r", "").split("\n")) <= 80
