@@ -229,7 +229,8 @@ def _end_usage(error: BaseException) -> int:
     """An error of typer's parser. Told by its attributes: typer does not export its classes."""
     path = getattr(getattr(error, "ctx", None), "command_path", "replayt")
     message = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
-    complain(f"{message}. See `{path} --help`")
+    end = "" if message.endswith("?") else "."
+    complain(f"{message}{end} See `{path} --help`")
     code = getattr(error, "exit_code", exit_codes.FAILED)
     return exit_codes.USAGE if code == 2 else int(code)
 
