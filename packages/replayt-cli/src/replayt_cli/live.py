@@ -173,9 +173,9 @@ class Live:
 
     def _taken_by_others(self) -> None:
         with self._lock:
+            self._show()
             if self._taken or not self._working:
                 return
-            self._show()
             self._line.clear()
             what = self._view.what() if self._spins else None
             if what is not None:
