@@ -1,8 +1,9 @@
-"""SC-111: the page on the log is generated from the types, and real logs are what it says."""
+"""Generated pages are current: the run log (SC-111; real logs are as it says), commands, names."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from typing import Any
 
 import jsonschema
 import pytest
+import typer
 
+from replayt_cli.main import app
 from replayt_core.payloads import PAYLOADS
 from tests.workspace.helpers import ROOT
 
@@ -120,3 +123,69 @@ def test_a_run_of_today_is_what_it_says(tmp_path: Path) -> None:
         event["type"] for event in found
     }
     assert [fault for event in found for fault in faults(event)] == []
+
+
+def checked(tool: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, f"tools/{tool}", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("tool", ["gen_cli_docs.py", "gen_api_docs.py"])
+def test_the_pages_of_commands_and_names_are_what_the_code_says(tool: str) -> None:
+    done = checked(tool)
+    assert done.returncode == 0, f"{done.stderr}run python tools/{tool}"
+
+
+def test_every_command_and_every_flag_is_on_the_page() -> None:
+    """Issue 6. Told by typer's own parser, which the page is not made from."""
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    seen = 0
+    for words, command in walk(typer.main.get_command(app), ()):
+        section = page.partition(f"\n### {' '.join(('replayt', *words))}\n")[2].partition("\n##")[0]
+        if not words:
+            section = page.partition("\n## The command itself\n")[2].partition("\n##")[0]
+        assert section, f"{' '.join(words)} has no section"
+        for parameter in command.params:
+            for option in (*parameter.opts, *parameter.secondary_opts):
+                if option.startswith("-") and option != "--help":
+                    assert re.search(rf"`{re.escape(option)}[` ]", section), (words, option)
+                    seen += 1
+        for variable in (p.envvar for p in command.params if getattr(p, "envvar", None)):
+            assert f"`{variable}`" in section, (words, variable)
+    assert seen > 150
+
+
+def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield words, command
+    for name, part in getattr(command, "commands", {}).items():
+        yield from walk(part, (*words, name))
+
+
+def test_every_section_of_a_command_ends_with_an_example() -> None:
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    sections = re.split(r"\n### (replayt [^\n]+)\n", page)[1:]
+    for heading, section in zip(sections[::2], sections[1::2], strict=True):
+        assert re.search(rf"\nExamples?:\n\n- `{heading}", section), heading
+
+
+def test_a_stale_page_is_told(tmp_path: Path) -> None:
+    """In a copy of what the tool reads and writes."""
+    for name in ("gen_cli_docs.py", "generated_pages.py"):
+        (tmp_path / "tools").mkdir(exist_ok=True)
+        text = (ROOT / "tools" / name).read_text(encoding="utf-8")
+        (tmp_path / "tools" / name).write_text(text, encoding="utf-8")
+    page = tmp_path / "docs/cli.md"
+    page.parent.mkdir()
+    whole = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    page.write_text(whole.replace("--take-over", "--take"), encoding="utf-8")
+    command = [sys.executable, str(tmp_path / "tools/gen_cli_docs.py")]
+    told = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stderr) == (1, "docs/cli.md is not what the commands say\n")
+    mended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (mended.returncode, mended.stdout) == (0, "wrote docs/cli.md\n")
+    assert page.read_text(encoding="utf-8") == whole

@@ -73,7 +73,7 @@ def test_every_package_has_a_readme_of_its_own(member: Member) -> None:
 
 def test_the_command_is_named_replayt() -> None:
     """SC-1."""
-    assert MEMBERS["replayt-cli"].project["scripts"] == {"replayt": "replayt_cli.main:main"}
+    assert MEMBERS["replayt-cli"].project["scripts"] == {"replayt": "replayt_cli.__main__:program"}
     assert any(line.startswith("replayt-cli") for line in MEMBERS["replayt"].requirements())
 
 

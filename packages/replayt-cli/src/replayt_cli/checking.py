@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from replayt_cli import exit_codes
 from replayt_cli.guarding import Guard
-from replayt_cli.recorded import torn_bytes
+from replayt_cli.recorded import nothing_to_show, torn_bytes
 from replayt_cli.streams import kept_for_results
 from replayt_core import (
     DamagedLogError,
@@ -292,5 +292,5 @@ def _beginning(store: EventStore, run_id: str) -> RunSummary:
     """What the first line says."""
     first = next(iter(store.read(run_id)), None)
     if first is None:
-        raise RunNotFoundError(f"no run {run_id!r} in this store")
+        raise nothing_to_show(store, run_id)
     return summarize(run_id, [first])

@@ -7,7 +7,6 @@ repository. One file counts; files are not merged.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import stat
@@ -27,6 +26,7 @@ TABLE = "[tool.replayt]"
 PATHS = ("log_dir", "sqlite", "prices")
 KEYS = ("log_dir", "store", "sqlite", "log_mode", "timeout", "provider", "model", "prices")
 
+_MOST_BYTES = 1_000_000  # also how much of a file is searched for our name
 _KEY_LIKE = re.compile(r"(api|token|secret).*key|^key$|token|secret", re.IGNORECASE)
 _RELATIVE_URL = re.compile(r"((?:jsonl|sqlite):///)(?!/)(.+)", re.IGNORECASE | re.DOTALL)
 
@@ -61,21 +61,24 @@ class Config:
 def find_config(start: str | os.PathLike[str] | None = None) -> Config:
     """The configuration that holds in `start`, by default the working directory.
 
-    Raises `ConfigError` for a file that cannot be read or is no TOML, a key that nobody knows, and
-    a value of the wrong kind.
+    Raises `ConfigError` for a file that cannot be read or is no TOML, a key that nobody knows, a
+    value of the wrong kind, and a file of somebody else's repository around the working directory.
     """
     try:
         here = Path(os.path.abspath(os.curdir if start is None else start))
     except FileNotFoundError:  # the working directory is gone; who needs it says so
         return Config()
     folders = _folders(here)
+    repository = os.path.lexists(folders[-1] / ".git")
     for folder in folders:
         for name in (RC_FILE, PYPROJECT):
             path = folder / name
-            if not path.is_file() or not _trusted(path, here, repository=folders[-1]):
+            if not _is_there(path) or (not repository and _is_foreign(path, here)):
                 continue
             table = _table(path, _near(path, here))
             if table is not None:
+                if repository:
+                    _check_owner(folders[-1] / ".git", path, here)
                 return _checked(table, path, here)
     return Config()
 
@@ -90,25 +93,44 @@ def _folders(here: Path) -> list[Path]:
     return folders
 
 
-def _trusted(path: Path, here: Path, *, repository: Path) -> bool:
-    """Whether a file may say where logs go.
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file; a `.replaytrc.toml` that is none is found, and refused."""
+    return os.path.lexists(path) if path.name == RC_FILE else os.path.isfile(path)
 
-    Above the working directory and in no repository, as in a shared `/tmp`, only one's own may.
+
+def _is_foreign(path: Path, here: Path) -> bool:
+    """Whether somebody else made what lies above the working directory.
+
+    As in a shared `/tmp`: nobody else may say where one's logs go. Whose working directory it is
+    counts as oneself: who runs in a mounted checkout is often root.
     """
-    if path.parent == here or os.path.lexists(repository / ".git") or not hasattr(os, "getuid"):
-        return True
-    owner: int = path.stat()[stat.ST_UID]
-    return owner == os.getuid()
+    if path.parent == here or not hasattr(os, "getuid"):
+        return False
+    return os.lstat(path).st_uid not in {0, os.getuid(), os.stat(here).st_uid}
+
+
+def _check_owner(git: Path, path: Path, here: Path) -> None:
+    """Raise where the repository is somebody else's: anyone can make a `.git` in `/tmp`, too."""
+    if path.parent != here and _is_foreign(git, here):
+        raise ConfigError(
+            f"{path}: the repository around it belongs to somebody else (user "
+            f"{os.lstat(git).st_uid}), so it does not count here; a {RC_FILE} in {here} does"
+        )
 
 
 def _table(path: Path, shown: str) -> Mapping[str, Any] | None:
     """The keys of a file; None for a `pyproject.toml` that has no table of ours."""
     try:
-        data = path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(f"{shown}: is no regular file: move it away, or write one")
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror or error}") from None
     if path.name == PYPROJECT and b"replayt" not in data:
         return None  # not ours, whatever else is wrong with it
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(f"{shown}: is larger than {_MOST_BYTES:,} bytes, so it is not read")
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -117,7 +139,7 @@ def _table(path: Path, shown: str) -> Mapping[str, Any] | None:
         document = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise ConfigError(f"{shown}: is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or a number with more digits than Python reads
         raise ConfigError(f"{shown}: is no TOML: {error}") from None
     except RecursionError:
         raise ConfigError(f"{shown}: is nested too deeply") from None
@@ -173,13 +195,12 @@ def _problem(key: str, value: object) -> str | None:
     """What is wrong with a value, if anything is."""
     if key == "timeout":
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not 0 < value <= LONGEST_TIMEOUT:  # type: ignore[arg-type,operator]
-            return (
-                f"must be a number of seconds above 0, up to {LONGEST_TIMEOUT:,}, not {value!r:.60}"
-            )
+        if not number or not 0 < value <= LONGEST_TIMEOUT:  # type: ignore[operator]
+            most = f"{LONGEST_TIMEOUT:,}"
+            return f"must be a number of seconds above 0, up to {most}, not {_shown(value)}"
         return None
     if not isinstance(value, str):
-        return f"must be a text in quotes, not {value!r:.60}"
+        return f"must be a text in quotes, not {_shown(value)}"
     if not value.strip():
         return "is empty: give a value, or leave the key out"
     if "\0" in value:
@@ -189,6 +210,13 @@ def _problem(key: str, value: object) -> str | None:
     if key == "sqlite" and value == ":memory:":
         return "must name a file; :memory: is none"
     return None
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.60}"
+    except ValueError:  # Python does not write numbers of so many digits
+        return "a number of so many digits"
 
 
 def _resolved(text: str, folder: Path, here: Path) -> str:

@@ -220,7 +220,10 @@ def _unwritable_file(file: Path) -> str | None:
 
 def _unwritable(directory: Path) -> str | None:
     """Why logs cannot be written there; None when they can. Looks, and creates nothing."""
-    place = Path(os.path.abspath(directory))
+    try:
+        place = Path(os.path.abspath(directory))
+    except FileNotFoundError:
+        return "the working directory is gone: go to another"
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if not place.is_dir():

@@ -12,6 +12,7 @@ from replayt_cli.following import can_tell_the_end, follow_run
 from replayt_cli.recorded import (
     ScannedRun,
     event_document,
+    nothing_to_show,
     scan_run,
     shown_status,
     summary_document,
@@ -58,6 +59,7 @@ def show_lines(store: EventStore, run_id: str, wanted: EventFilter) -> int:
         print_lines(folded(state, islice(store.read(run_id), wanted.last)), state, wanted)
     except DamagedLogError as damage:
         return _end(damage)
+    _check_events(store, state)
     return _end(None)
 
 
@@ -78,6 +80,7 @@ def follow_lines(store: EventStore, run_id: str, wanted: EventFilter, *, clock: 
         print_lines(follow_run(store, state, clock=clock), state, wanted)
     except DamagedLogError as damage:
         return _end(damage)
+    _check_events(store, state)
     hint(f"run {run_id}: {shown_status(store, state.summary)}")
     return _end(None)
 
@@ -108,6 +111,12 @@ def _followed(store: EventStore, run_id: str, wanted: EventFilter) -> RunState:
     if not isinstance(store, FollowsRuns):
         hint("this store reads a run from its start: of a long one, new events are shown later")
     return new_state(run_id)
+
+
+def _check_events(store: EventStore, state: RunState) -> None:
+    """Raise where nothing was read: nothing on stdout alone would say that all is well."""
+    if not state.last_seq:
+        raise nothing_to_show(store, state.run_id)
 
 
 def _up_to_damage(events: Iterator[Event]) -> Iterator[Event]:

@@ -74,7 +74,6 @@ class Live:
         self._shown = False
         self._line_open = False
         self._taken = False
-        self._prompts = False
 
     def seen(self, events: Sequence[Event]) -> None:
         """These events are in the log now; they are shown a moment later."""
@@ -167,8 +166,7 @@ class Live:
             size = write(text)
             seen = _INVISIBLE_END.sub("", text)
             if seen:
-                self._line_open = not (seen.endswith("\n") or self._prompts)
-            self._prompts = False
+                self._line_open = not seen.endswith("\n")
             return size
 
     def _taken_by_others(self) -> None:
@@ -183,11 +181,13 @@ class Live:
                 self._send(f"{paint(line, 'dim', to=self._stream)}\n")
             self._taken = True
 
-    def _asked(self, prompts: bool) -> None:
+    def _asked(self) -> None:
         with self._lock:
             self._show()
             self._line.clear()
-            self._taken, self._prompts = True, prompts
+            self._taken = True
+            if sys.stdin is not None and is_terminal(sys.stdin):
+                self._line_open = False  # who answers ends the line
 
 
 def _is_unicode(stream: TextIO) -> bool:

@@ -195,7 +195,10 @@ def _end(error: BaseException, *, debug: bool) -> int:
     """Say what went wrong and return the exit code that goes with it."""
     from replayt_cli.errors import OutputClosed, Terminated
 
-    if isinstance(error, OutputClosed | BrokenPipeError):
+    # A closed pipe that typer met itself, showing a help, it hands on as an exit.
+    if isinstance(error, OutputClosed | BrokenPipeError) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, BrokenPipeError)
+    ):
         _forget_stdout()
         return exit_codes.SIGNAL + getattr(signal, "SIGPIPE", 13)
     if debug:
@@ -217,7 +220,7 @@ def _end(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, ReplaytError):
         complain(str(error))
     elif isinstance(error, OSError):
-        complain(f"{error.filename or 'input or output'}: {error.strerror or error}")
+        complain(f"{error.filename or _unnamed()}: {error.strerror or error}")
     else:
         complain(
             f"unexpected {type(error).__name__}: {error}; --debug shows where, please report it"
@@ -225,10 +228,20 @@ def _end(error: BaseException, *, debug: bool) -> int:
     return exit_codes.for_error(error)
 
 
+def _unnamed() -> str:
+    """What an error is about that names no file: the working directory, where it is gone."""
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working directory is gone, go to another"
+    return "input or output"
+
+
 def _end_usage(error: BaseException) -> int:
     """An error of typer's parser. Told by its attributes: typer does not export its classes."""
     path = getattr(getattr(error, "ctx", None), "command_path", "replayt")
     message = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    message = message.replace("Value error, ", "", 1)  # so some releases of typer begin a reason
     end = "" if message.endswith("?") else "."
     complain(f"{message}{end} See `{path} --help`")
     code = getattr(error, "exit_code", exit_codes.FAILED)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from replayt_cli import exit_codes
 from replayt_cli.errors import OutputError, UsageError
 from replayt_cli.render.text import complain, echo, escape
+from replayt_cli.writing import refusal
 
 if TYPE_CHECKING:
     from replayt_cli.recorded import RecordedRun
@@ -39,7 +40,7 @@ def put_out(text: str, out: str | None) -> None:
     try:
         _write_whole(path, text)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write {path}: {refusal(error)}") from error
     echo(escape(str(path)))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from replayt_cli.render.columns import columns_of
-from replayt_cli.render.text import escape
+from replayt_cli.render.text import count_of, escape
 from replayt_core import (
     DamagedLogError,
     Event,
@@ -75,7 +75,7 @@ def scan_run(store: EventStore, run_id: str) -> ScannedRun:
     except DamagedLogError as error:
         damage = error
     if not count and damage is None:
-        raise RunNotFoundError(f"no run {run_id!r} in this store")
+        raise nothing_to_show(store, run_id)
     return ScannedRun(
         state=state,
         events=count,
@@ -105,13 +105,24 @@ def read_run(store: EventStore, run_id: str) -> RecordedRun:
     """What can be read of a run. Damage is reported, not raised; an unknown run raises."""
     events, damage = _read(store, run_id)
     if not events and damage is None:
-        raise RunNotFoundError(f"no run {run_id!r} in this store")
+        raise nothing_to_show(store, run_id)
     state = fold(run_id, events)
     return RecordedRun(
         events=events,
         state=state,
         damage=damage,
         status=DAMAGED if damage else shown_status(store, state.summary),
+    )
+
+
+def nothing_to_show(store: EventStore, run_id: str) -> RunNotFoundError:
+    """There is no such run, or nothing of it but a batch that was cut short."""
+    torn = torn_bytes(store, run_id, 0)
+    if not torn:
+        return RunNotFoundError(f"no run {run_id!r} in this store")
+    return RunNotFoundError(
+        f"run {run_id} has no event: its log holds nothing but {count_of(torn, 'byte')} of a batch "
+        "that was cut short; `replayt store repair` puts them aside"
     )
 
 

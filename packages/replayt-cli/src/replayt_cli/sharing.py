@@ -1,9 +1,9 @@
 """Who else writes on the terminal: what the user's code prints, and what it starts or asks.
 
-What goes through a stream of Python is overheard where it is written. A process that is started,
-and a question that is asked, announce themselves by audit events. Audit hooks stay as long as the
-process, so there is one, for the listener of the moment; so are the hooks around a fork, which
-keep a child from inheriting a lock that nobody in it would ever release.
+What goes through a stream of Python is overheard where it is written or read. A process that is
+started, and a question that is asked, announce themselves by audit events. Audit hooks stay as long
+as the process, so there is one, for the listener of the moment; so are the hooks around a fork,
+which keep a child from inheriting a lock that nobody in it would ever release.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 Write = Callable[[str], int]
 
@@ -29,6 +29,11 @@ _TAKES = {
     "subprocess.Popen",
 }
 _ASKS = {"builtins.breakpoint", "builtins.input"}
+_TERMINAL = "/dev/tty"
+"""What is opened by who asks for a password."""
+_READS = ("read", "readline", "readlines")
+_PATIENCE = 0.5
+"""How long the start of a process waits, once, for a terminal that takes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +41,27 @@ class Listener:
     """What is called, and the lock that each of these takes.
 
     `written` gets the text and does the writing, `taken` is called before another process may
-    write, `asked` before a person is asked: with whether a prompt is the next thing written, whose
-    line he will end.
+    write, `asked` before a person is asked and before his answer is read.
     """
 
     written: Callable[[Write, str], int]
     taken: Callable[[], None]
-    asked: Callable[[bool], None]
+    asked: Callable[[], None]
     lock: threading.RLock
 
 
 class _Process:
-    """The hooks of this process. `listener` is who listens now, `forking` whose lock is held."""
+    """The hooks of this process.
+
+    `listener` is who listens now, `forking` whose lock is held, `stuck` whether it could not be
+    had lately.
+    """
 
     def __init__(self) -> None:
         self.hooked = False
         self.listener: Listener | None = None
         self.forking: Listener | None = None
+        self.stuck = False
 
     def hook(self) -> None:
         """Once, and for good."""
@@ -74,14 +83,23 @@ class _Process:
         # Whatever goes wrong here must not become an error of what the user's code does.
         with suppress(Exception):
             if event in _TAKES:
-                listener.taken()
-            elif event in _ASKS:
-                listener.asked(event == "builtins.input" and args[0] is not None)
+                if self._holds(listener):
+                    try:
+                        listener.taken()
+                    finally:
+                        listener.lock.release()
+            elif event in _ASKS or (event == "open" and args[0] == _TERMINAL):
+                listener.asked()
 
     def _before_fork(self) -> None:
-        self.forking = self.listener
-        if self.forking is not None:
-            self.forking.lock.acquire()
+        listener = self.listener
+        self.forking = listener if listener is not None and self._holds(listener) else None
+
+    def _holds(self, listener: Listener) -> bool:
+        """Whether the lock could be had: where the terminal is stuck, it is waited for once."""
+        held = listener.lock.acquire(timeout=0 if self.stuck else _PATIENCE)
+        self.stuck = not held
+        return held
 
     def _after_fork(self) -> None:
         if self.forking is not None:
@@ -98,21 +116,26 @@ _PROCESS = _Process()
 @contextmanager
 def overhearing(listener: Listener, streams: Iterable[TextIO | None]) -> Iterator[None]:
     """While the user's code runs in this process and writes to these streams."""
-    heard: list[tuple[TextIO, Write]] = []
+    heard: list[tuple[TextIO, str, Callable[..., Any]]] = []
+
+    def hear(stream: TextIO, name: str, instead: Callable[..., Any]) -> None:
+        with suppress(AttributeError, TypeError):
+            setattr(stream, name, instead)
+            heard.append((stream, name, instead))
+
     _PROCESS.hook()
     _PROCESS.listener = listener
     for stream in {id(stream): stream for stream in streams if stream is not None}.values():
-        instead = _overheard(listener, stream.write)
-        with suppress(AttributeError, TypeError):
-            stream.write = instead  # type: ignore[method-assign]
-            heard.append((stream, instead))
+        hear(stream, "write", _overheard(listener, stream.write))
+    for name in _READS if sys.stdin is not None else ():
+        hear(sys.stdin, name, _asking(listener, getattr(sys.stdin, name)))
     try:
         yield
     finally:
         _PROCESS.listener = None
-        for stream, instead in heard:
-            if vars(stream).get("write") is instead:  # nobody has put another in its place
-                del stream.write
+        for stream, name, instead in heard:
+            if vars(stream).get(name) is instead:  # nobody has put another in its place
+                delattr(stream, name)
 
 
 def _overheard(listener: Listener, write: Write) -> Write:
@@ -122,3 +145,12 @@ def _overheard(listener: Listener, write: Write) -> Write:
         return write(text)
 
     return written
+
+
+def _asking(listener: Listener, read: Callable[..., Any]) -> Callable[..., Any]:
+    def reading(*args: Any) -> Any:
+        if _PROCESS.listener is listener:
+            listener.asked()
+        return read(*args)
+
+    return reading

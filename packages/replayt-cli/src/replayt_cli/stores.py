@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from replayt_cli.config import Config, find_config
+from replayt_cli.config import Config, ConfigError, find_config
 from replayt_cli.errors import UsageError
 from replayt_cli.options import DEFAULT_LOG_DIR
 from replayt_core.ports import EventStore
@@ -90,10 +90,16 @@ class StoreChoice:
         return f"{scheme} store, run {run_id}"
 
     def _primary(self, *, pinned: bool) -> EventStore:
+        from replayt_core.errors import StoreURLError
         from replayt_store import JSONLStore, open_store
 
         if self.url is not None:
-            return open_store(self.url)
+            try:
+                return open_store(self.url)
+            except StoreURLError as error:
+                if "--store" in self.options:
+                    raise
+                raise ConfigError(f"{self.config.origin('store')}: {error}") from None
         if self.source is not None:
             from replayt_store import SQLiteStore
 

@@ -28,8 +28,15 @@ def write_files(contents: Mapping[Path, bytes], *, force: bool, elsewhere: str) 
         _write_beside(contents)
     except OSError as error:
         where = error.filename or next(iter(contents)).parent
-        raise OutputError(f"cannot write {where}: {error.strerror or error}") from error
+        raise OutputError(f"cannot write {where}: {refusal(error)}") from error
     return list(contents)
+
+
+def refusal(error: OSError) -> str:
+    """Why a path could not be written, and what to do about it where the system does not say."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "a part of the path is no directory: choose another"
+    return error.strerror or str(error)
 
 
 def _write_beside(contents: Mapping[Path, bytes]) -> None:

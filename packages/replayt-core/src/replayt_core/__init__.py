@@ -195,7 +195,6 @@ _HOMES = {
         "VisitNotFoundError",
         "WorkflowChangedError",
         "WorkflowFileError",
-        "WorkflowFileError",
     ),
     "events": (
         "DECISION_POINTS",
@@ -227,10 +226,12 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        if name not in _HOME_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
+        if name in _HOMES and not name.startswith("_"):  # `replayt_core.errors.LLMError`
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOME_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         found = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
         globals()[name] = found
         return found

@@ -5,9 +5,11 @@ The fold says where the run stands at each event; here it is only kept what was 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 from replayt_core._call_rows import OpenCall, Pairs, Place
 from replayt_core._fold import RunState, apply, new_state
@@ -18,7 +20,7 @@ ItemKind = Literal["llm", "tool", "note", "approval"]
 EndKind = Literal["exits", "retries", "fails", "pauses", "cut"]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Item:
     """A call, a note or a request for an approval. `end` is its result, reply or answer."""
 
@@ -35,6 +37,16 @@ class Item:
     def key(self) -> tuple[str, str | None]:
         """What items of two runs are aligned by."""
         return self.kind, self.name
+
+    @cached_property
+    def asked(self) -> tuple[str, str | None, str]:
+        """The same for two items that asked the same, as far as the log says what they asked."""
+        messages = self.payload.get("messages")
+        if isinstance(messages, list):
+            said: Any = [m.get("sha256") if isinstance(m, dict) else None for m in messages]
+        else:
+            said = [self.payload.get(name) for name in ("arguments", "summary", "data", "details")]
+        return (*self.key, json.dumps(said, sort_keys=True))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from replayt_core._diff_values import Change, Side
 from replayt_core._summary import Status
@@ -26,22 +26,7 @@ Part = Literal[
     "status",
 ]
 """A part of two runs that is compared, by its name."""
-PARTS: tuple[Part, ...] = (
-    "workflow",
-    "inputs",
-    "states",
-    "prompts",
-    "settings",
-    "replies",
-    "outputs",
-    "tool_calls",
-    "approvals",
-    "context",
-    "moves",
-    "notes",
-    "retries",
-    "status",
-)
+PARTS: tuple[Part, ...] = get_args(Part)
 """Every part, in the order in which they are shown."""
 
 

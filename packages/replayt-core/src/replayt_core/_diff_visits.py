@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 from replayt_core._alignment import align
@@ -13,6 +13,9 @@ from replayt_core._diff_result import CallLatency, Delta, Part
 from replayt_core._diff_values import Change, Side, error_of, only, value_changes
 from replayt_core._summary import millis
 from replayt_core.events import Payload
+
+Group = tuple[list[Item], list[Item]]
+"""What two attempts did in the same place."""
 
 
 def compare_visits(findings: Findings, a: Visit, b: Visit) -> list[CallLatency]:
@@ -25,11 +28,12 @@ def compare_visits(findings: Findings, a: Visit, b: Visit) -> list[CallLatency]:
             _attempt_of_one(findings, "a", a.attempts[number])
         else:
             left, right = a.attempts[number], b.attempts[number]
-            for item, other in _paired(left, right):
+            groups = _groups(left, right)
+            for item, other in _paired(groups):
                 compare_items(findings, item, other)
                 if item.key == other.key and item.kind == "llm":
                     latencies += _latency(a.state, item, other)
-            for side, item in _unpaired(left, right):
+            for side, item in _unpaired(groups):
                 item_of_one(findings, side, item)
             _compare_ends(findings, left.end, right.end)
     return latencies
@@ -56,9 +60,9 @@ def _attempt_of_one(findings: Findings, side: Side, attempt: Attempt) -> None:
         findings.alone(side, "retries", "attempt", end.seq, [only(side, _outcome(end))])
 
 
-def _paired(a: Attempt, b: Attempt) -> Iterator[tuple[Item, Item]]:
-    """Items of the same kind and name in the same order; in the gaps, those of the same kind."""
-    for left, right in _gaps(a, b):
+def _paired(groups: Sequence[Group]) -> Iterator[tuple[Item, Item]]:
+    """Items that belong together; where none of the same name is left, those of the same kind."""
+    for left, right in groups:
         for kind in dict.fromkeys(item.kind for item in left):
             yield from zip(
                 [item for item in left if item.kind == kind],
@@ -67,8 +71,8 @@ def _paired(a: Attempt, b: Attempt) -> Iterator[tuple[Item, Item]]:
             )
 
 
-def _unpaired(a: Attempt, b: Attempt) -> Iterator[tuple[Side, Item]]:
-    for left, right in _gaps(a, b):
+def _unpaired(groups: Sequence[Group]) -> Iterator[tuple[Side, Item]]:
+    for left, right in groups:
         sides: tuple[tuple[Side, Sequence[Item], Sequence[Item]], ...] = (
             ("a", left, right),
             ("b", right, left),
@@ -82,15 +86,50 @@ def _unpaired(a: Attempt, b: Attempt) -> Iterator[tuple[Side, Item]]:
                     yield side, item
 
 
-def _gaps(a: Attempt, b: Attempt) -> Iterator[tuple[list[Item], list[Item]]]:
-    """What belongs together: pairs of one item each, and what stands between such pairs."""
+def _groups(a: Attempt, b: Attempt) -> list[Group]:
+    """What belongs together: pairs of one item each, and what stands between such pairs.
+
+    Items of the same kind and name belong together in their order; but if that leaves more that
+    differ, as where a loop made one call more, those do that asked the same, and the others of the
+    same kind and name between them.
+    """
     items_a, items_b = list(a.items.values()), list(b.items.values())
-    pairs = align([item.key for item in items_a], [item.key for item in items_b])
+    by_key = _split(items_a, items_b, _key)
+    if all(map(_asked_the_same, by_key)):
+        return by_key
+    by_content = [
+        group
+        for left, right in _split(items_a, items_b, _asked)
+        for group in _split(left, right, _key)
+    ]
+    return min(by_key, by_content, key=_cost)
+
+
+def _split(a: list[Item], b: list[Item], by: Callable[[Item], Hashable]) -> list[Group]:
+    groups: list[Group] = []
     done_a = done_b = 0
-    for left, right in [*pairs, (len(items_a), len(items_b))]:
-        yield items_a[done_a:left], items_b[done_b:right]
-        yield items_a[left : left + 1], items_b[right : right + 1]
+    for left, right in [*align(list(map(by, a)), list(map(by, b))), (len(a), len(b))]:
+        groups += [(a[done_a:left], b[done_b:right]), (a[left : left + 1], b[right : right + 1])]
         done_a, done_b = left + 1, right + 1
+    return [(own, other) for own, other in groups if own or other]
+
+
+def _key(item: Item) -> Hashable:
+    return item.key
+
+
+def _asked(item: Item) -> Hashable:
+    return item.asked
+
+
+def _asked_the_same(group: Group) -> bool:
+    left, right = group
+    return len(left) == len(right) == 1 and left[0].asked == right[0].asked
+
+
+def _cost(groups: Sequence[Group]) -> int:
+    """How many items differ, or have no counterpart."""
+    return sum(max(map(len, group)) for group in groups if not _asked_the_same(group))
 
 
 def _latency(state: str, a: Item, b: Item) -> Iterator[CallLatency]:

@@ -13,6 +13,9 @@ from replayt_core._yaml_problems import Problems, listed, nearest
 from replayt_core._yaml_step_specs import StepSpec, Use
 from replayt_core._yaml_types import TypeSpec
 
+_WHOLES = ("list", "object")
+"""Types of which no value is a case."""
+
 Kinds = list[TypeSpec | None]
 """What is known of a value, for each step that may have given it; None where nothing is."""
 
@@ -138,15 +141,22 @@ def _check_cases(
     use = Use(path=branch.path, node=branch.node, after_call=True)
     mask = givers.get(name, 0) & before
     kinds = _own(spec, use) or [gives[giver].get(name) for giver in _numbers(mask)]
+    fields, shown = branch.path[1:], ".".join(branch.path)
+    found = [kind.at(fields) if kind and _may_have(kind, fields) else None for kind in kinds]
+    if not found:
+        return  # nothing gives the name: that is told already
+    if all(kind and kind.kind in _WHOLES and not kind.optional for kind in found):
+        problems.add(
+            branch.node,
+            f"the branch is on {shown!r:.80}, a list or an object; name a field of it, or let a "
+            "tool decide",
+        )
+        return
     labels: dict[str, None] = {}
-    for kind in kinds:
-        if kind is None or not _may_have(kind, branch.path[1:]):
+    for kind in found:
+        if kind is None or kind.labels is None:
             return
-        found = kind.at(branch.path[1:])
-        if found is None or found.labels is None:
-            return
-        labels.update(dict.fromkeys(found.labels))
-    shown = ".".join(branch.path)
+        labels.update(dict.fromkeys(kind.labels))
     for case, node in branch.case_nodes.items():
         if case not in labels:
             problems.add_unknown(

@@ -21,7 +21,7 @@ MAX_DEPTH = 24
 MAX_NODES = 20_000
 
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels; flatten it"
-_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -61,7 +61,7 @@ def decode(data: bytes, problems: Problems) -> str:
     if len(data) > MAX_BYTES:
         problems.stop(1, 1, f"larger than {MAX_BYTES} bytes; split the workflow")
     if data.startswith(_WIDE_MARKS):
-        problems.stop(1, 1, "this is UTF-16; save the file as UTF-8")
+        problems.stop(1, 1, "this is UTF-16 or UTF-32; save the file as UTF-8")
     try:
         return data.removeprefix(b"\xef\xbb\xbf").decode()
     except UnicodeDecodeError as error:

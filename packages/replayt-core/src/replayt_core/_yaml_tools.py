@@ -25,14 +25,18 @@ def load_tool(spec: ToolSpec, problems: Problems) -> Callable[..., Any] | None:
     module = _imported(spec, module_name, problems)
     if module is None:
         return None
-    function = getattr(module, name, None)
+    try:
+        function = getattr(module, name, None)
+    except Exception as error:  # a module may compute its names
+        _note_failure(spec, f"{name!r:.80} of module {module_name}", "read", error, problems)
+        return None
     if function is None:
         functions = [key for key, value in vars(module).items() if inspect.isfunction(value)]
         problems.add_unknown(
             spec.node,
             name,
             functions,
-            f"module {module_name} has no {name!r:.80}",
+            f"module {module_name}{_file_of(module)} has no {name!r:.80}",
             "name one of its functions",
         )
     elif not inspect.isfunction(function):
@@ -54,15 +58,23 @@ def _imported(spec: ToolSpec, name: str, problems: Problems) -> ModuleType | Non
                 spec.node, f"there is no module {name!r:.80}; put it beside the file, or install it"
             )
         else:
-            _note_failure(spec, name, error, problems)
+            _note_failure(spec, f"module {name!r:.80}", "imported", error, problems)
     except (Exception, SystemExit) as error:
-        _note_failure(spec, name, error, problems)
+        _note_failure(spec, f"module {name!r:.80}", "imported", error, problems)
     return None
 
 
-def _note_failure(spec: ToolSpec, name: str, error: BaseException, problems: Problems) -> None:
+def _note_failure(
+    spec: ToolSpec, what: str, done: str, error: BaseException, problems: Problems
+) -> None:
     said = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST]
-    problems.add(spec.node, f"module {name!r:.80} cannot be imported: {said}; mend it")
+    problems.add(spec.node, f"{what} cannot be {done}: {said}; mend it")
+
+
+def _file_of(module: ModuleType) -> str:
+    """Where a module is: one of the same name may stand before the one that was meant."""
+    path = getattr(module, "__file__", None)
+    return f" ({path})" if isinstance(path, str) else ""
 
 
 def _fits(spec: ToolSpec, function: Callable[..., Any], problems: Problems) -> bool:

@@ -5,6 +5,7 @@ Structured outputs are validated by a Pydantic model made of them, like those of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Optional, cast
@@ -34,6 +35,7 @@ _OTHER_WORDS = {
     "dict": "object",
     "mapping": "object",
 }
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _STRICT = ConfigDict(allow_inf_nan=False)
 
 
@@ -182,21 +184,29 @@ def _values(node: Node, kind: str, problems: Problems, what: str) -> tuple[str |
         if not isinstance(item, TextNode) or not item.text:
             problems.add(item, f"a value of {what} is {kind_of(item)}; write a text")
         elif kind == "integer":
-            if not item.plain or not item.text.lstrip("-").isdecimal() or len(item.text) > 18:
-                problems.add(item, f"{item.text!r:.60} in the enum of {what} is no integer")
+            if not item.plain or not _INTEGER.fullmatch(item.text):
+                problems.add(
+                    item, f"{item.text!r:.60} in the enum of {what} is no integer; write 1, 2, -3"
+                )
             else:
-                found[int(item.text)] = None
+                _add(found, int(item.text), item, problems, what)
         elif is_json_word(item):
             problems.add(
                 item,
                 f"{item.text!r:.60} in the enum of {what} is no text; quote it, or say "
                 "type: integer",
             )
-        elif item.text in found:
-            problems.add(item, f"{item.text!r:.60} stands twice in the enum of {what}; delete one")
         else:
-            found[item.text] = None
+            _add(found, item.text, item, problems, what)
     return tuple(found)
+
+
+def _add(
+    found: dict[str | int, None], value: str | int, node: TextNode, problems: Problems, what: str
+) -> None:
+    if value in found:
+        problems.add(node, f"{node.text!r:.60} stands twice in the enum of {what}; delete one")
+    found[value] = None
 
 
 def make_model(name: str, fields: Mapping[str, TypeSpec]) -> type[BaseModel]:

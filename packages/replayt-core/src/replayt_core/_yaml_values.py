@@ -44,7 +44,7 @@ def kind_of(node: Node) -> str:
         return "a mapping" if node.pairs else "an empty mapping"
     if isinstance(node, ListNode):
         return "a list" if node.items else "an empty list"
-    return "empty" if isinstance(node, TextNode) and not node.text else "a single value"
+    return "empty" if isinstance(node, TextNode) and not node.text.strip() else "a single value"
 
 
 def read_text(node: Node, problems: Problems, what: str) -> str | None:
@@ -60,7 +60,7 @@ def read_name(node: Node, problems: Problems, what: str) -> str | None:
     text = read_text(node, problems, what)
     if text is not None and not NAME.fullmatch(text):
         problems.add(
-            node, f"{what} is {text!r:.80}; use letters, digits, _ and -, and a letter first"
+            node, f"{what} is {text!r:.80}; use letters a to z, digits, _ and -, and a letter first"
         )
         return None
     return text
@@ -157,7 +157,9 @@ def _number(node: TextNode, problems: Problems) -> int | float | None:
         value = int(text) if text.lstrip("-").isdigit() else float(text)
         if math.isfinite(value) and (isinstance(value, float) or abs(value) < _BIGGEST):
             return value
-    problems.add(node, f"the number {text:.40} is too large; quote it as a text")
+    problems.add(
+        node, f"the number {text:.40} is too large; write a smaller one, or quote it as a text"
+    )
     return None
 
 

@@ -2,8 +2,8 @@
 
 The visits of states are aligned by name, so that a visit that only one run made shifts nothing;
 inside a visit the attempts by their number, inside an attempt the calls, notes and approvals by
-kind and name. What differs is told in the order in which it happened: a prompt before the reply,
-the reply before what was made of it, that before the move.
+kind and name, or by what they asked. What differs is told in the order in which it happened: a
+prompt before the reply, the reply before what was made of it, that before the move.
 
 A difference is a cause or an effect of an earlier one. The logs cannot say which, but nothing
 comes before the first.
@@ -125,8 +125,9 @@ class _Comparison:
         findings.look("status", "run", *seqs, value_changes(_end(a), _end(b)))
         for state, change in self._code.items():
             findings.look("workflow", f"code of {state}", a.started_seq, b.started_seq, [change])
-        for kind in {**a.state.unknown, **b.state.unknown}:
-            if _payloads(a, kind) != _payloads(b, kind):
+        payloads_a, payloads_b = _unknown_payloads(a), _unknown_payloads(b)
+        for kind in {**payloads_a, **payloads_b}:
+            if payloads_a.get(kind) != payloads_b.get(kind):
                 why = "this version does not know the type"
                 findings.leave(None, f"events of type {kind}", why, None, None)
 
@@ -227,5 +228,10 @@ def _ref(visit: Visit | None) -> VisitRef | None:
     return VisitRef(visit=visit.visit, seq=visit.seq, last_seq=visit.last_seq)
 
 
-def _payloads(run: ReadRun, kind: str) -> list[Any]:
-    return [event.payload for event in run.events if event.type == kind]
+def _unknown_payloads(run: ReadRun) -> dict[str, list[Any]]:
+    """The payloads of each type that this version does not know."""
+    found: dict[str, list[Any]] = {kind: [] for kind in run.state.unknown}
+    for event in run.events:
+        if event.type in found:
+            found[event.type].append(event.payload)
+    return found

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
-from pydantic import JsonValue, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import JsonValue, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
@@ -60,7 +60,7 @@ class Tool:
             return typing.get_type_hints(
                 _declared(self.function), localns=dict(self.names or {}), include_extras=True
             )
-        except (NameError, TypeError) as error:
+        except Exception as error:  # an annotation in quotes is code, which may raise anything
             raise DefinitionError(
                 f"tool {self.name!r}: an annotation is unknown: {error}"
             ) from None
@@ -96,7 +96,7 @@ class Tool:
     def _adapter(self, annotation: Any) -> TypeAdapter[Any]:
         try:
             return TypeAdapter(annotation)
-        except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+        except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise DefinitionError(
                 f"tool {self.name!r}: Pydantic has no schema for {annotation!r:.120}: "
                 f"{str(error).splitlines()[0]}"

@@ -99,6 +99,6 @@ def _gone(run_id: str, shown: str) -> RunNotFoundError:
 
 def _taken_back(run_id: str, shown: str) -> ConflictError:
     return ConflictError(
-        f"an append to run {run_id} ({shown}) failed and was taken back after it was read: read "
-        "the run again"
+        f"run {run_id} ({shown}) holds no longer what was read of it: an append failed and was "
+        "taken back, or somebody changed the log; read the run again"
     )

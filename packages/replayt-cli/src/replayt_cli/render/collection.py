@@ -83,7 +83,8 @@ def print_collected(plan: RetentionPlan, collected: Collected) -> None:
 
 
 def _close(said: str, kept: Mapping[str, int]) -> None:
-    echo(said)
+    for line in wrap(said, width(), indent=""):
+        echo(line)
     if kept:
         reasons = sorted(kept.items(), key=lambda item: (-item[1], item[0]))
         shown = ", ".join(f"{number} {reason}" for reason, number in reasons)

@@ -110,7 +110,7 @@ def _left_out(found: RunDiff) -> Iterator[str]:
     reasons = Counter((item.part, item.why) for item in found.not_compared)
     for (part, why), number in reasons.items():
         items = [item for item in found.not_compared if (item.part, item.why) == (part, why)]
-        what = ", ".join(dict.fromkeys(item.what for item in items))
+        what = cut(", ".join(dict.fromkeys(item.what for item in items)), _LATER_CHARS)
         name = f"{_words(part)} of {what}" if part and part != what else what
         yield f"{name}{f' ({number} times)' if number > 1 else ''}: {why}"
 

@@ -26,6 +26,7 @@ from replayt_store.prices import Prices
 
 _NAME_COLUMNS = 24
 _LEAST_COLUMNS = 8
+_MOST_COLUMNS = 32
 _TAKEN_UP = {
     "approval": "after an approval",
     "call_answered": "after word of a call",
@@ -137,6 +138,8 @@ class LiveView:
             parts.append(f"interrupted by {one_line(str(payload.get('signal') or 'its code'))}")
         if executing:
             parts += self._figures(served=event.type != "run_interrupted")
+        # Lines below one with a number stay in its columns.
+        self._name_columns = max(self._name_columns, min(columns_of(where), _MOST_COLUMNS))
         gap = " " * max(self._name_columns - columns_of(where), 0)
         shown = "" if took is None else duration(float(took))
         return Line(where, style, f"{gap}{shown:>8}  {'; '.join(parts)}".rstrip())

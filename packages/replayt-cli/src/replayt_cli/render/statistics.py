@@ -13,6 +13,7 @@ from replayt_store.stats import CallCost, Count, Stats
 
 _LABEL = 10
 _BAR = 30
+_BEFORE_BARS = "interrupted   100%  "
 _ORDER = ("completed", "failed", "paused", "running", "interrupted", "damaged")
 
 
@@ -59,7 +60,10 @@ def print_statistics(stats: Stats, days: int | None) -> None:
     some = f" of {stats.runs_in_store:,}" if stats.runs != stats.runs_in_store else ""
     period = "" if days is None else f", last event in the past {count_of(days, 'day')}"
     echo(paint(f"{stats.runs:,}{some} {'run' if stats.runs == 1 else 'runs'}{period}", "bold"))
-    echo(f"{short_time(stats.first_ts)} to {short_time(stats.last_ts)}")
+    for line in wrap(
+        f"{short_time(stats.first_ts)} to {short_time(stats.last_ts)}", width(), indent=""
+    ):
+        echo(line)
     echo()
     _print_statuses(stats)
     echo()
@@ -77,12 +81,14 @@ def _print_statuses(stats: Stats) -> None:
     """A bar a status, as long as its share."""
     rest = sorted(stats.statuses.keys() - set(_ORDER))
     size = len(f"{max(stats.statuses.values(), default=0):,}")
+    columns = width()
+    longest = _BAR if columns is None else min(_BAR, columns - size - len(_BEFORE_BARS))
     for status in (*_ORDER, *rest):
         number = stats.statuses.get(status, 0)
         if not number:
             continue
         share = number / stats.runs
-        bar = "#" * max(round(_BAR * share), 1)
+        bar = "#" * max(round(longest * share), 1)
         echo(f"{paint(f'{status:<11}', status)} {number:>{size},}  {share:>4.0%}  {bar}")
 
 

@@ -79,7 +79,7 @@ def _parts(
         f'<svg{namespace} class="graph" role="img" width="{width}" height="{height}" '
         f'viewBox="{_n(left)} 0 {width} {height}" aria-labelledby="graph-title graph-description">'
     )
-    yield f'<title id="graph-title">{_text(title)}</title>'
+    yield f'<title id="graph-title">{_text(one_line(title))}</title>'
     yield f'<desc id="graph-description">{_text(_description(graph, marks))}</desc>'
     if style:
         yield f"<style>{style}</style>"

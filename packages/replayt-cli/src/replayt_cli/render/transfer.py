@@ -68,7 +68,7 @@ def print_repair(document: dict[str, Any]) -> None:
         _say(f"copied seq 1 to {last_seq} to {escape(document['saved_as'])}")
         _say(f"the damaged log stays as it is: {escape(document['log'])}")
     elif tail is None:
-        echo(f"run {run_id} needs no repair: its log ends whole, at seq {last_seq}")
+        _say(f"run {run_id} needs no repair: its log ends whole, at seq {last_seq}")
     else:
         where = f" to {escape(tail['saved_as'])}" if tail["saved_as"] else ""
         _say(f"moved {bytes_of(tail['bytes'])} of a batch that was cut short{where}")
