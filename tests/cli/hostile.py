@@ -42,12 +42,13 @@ r"""What JSON can write as `\ud800` and no UTF-8 can hold: a line with it is dam
 EVERYTHING = " ".join(text for name, text in TEXTS.items() if name != "long")
 """Those of them that are short, in one."""
 
-_ORDER = (
+_IN_ORDER = (
     "run_started state_entered llm_request llm_retry llm_response structured_output_failed "
     "structured_output tool_call tool_result step_note step_error retry_scheduled "
     "approval_requested approval_resolved approval_applied run_paused log_repaired run_resumed "
     "run_interrupted state_exited transition run_failed run_completed"
-).split()
+)
+_ORDER = _IN_ORDER.split()
 TS = "2026-03-01T09:00:00.000000Z"
 THEN = 1_772_355_600.0
 """The time of every event, which is that of the files too."""
@@ -69,8 +70,11 @@ def hostile_payloads(text: str, *, odd: bool = False) -> list[Record]:
 
 
 def paused_payloads(text: str, *, on_call: bool = False) -> list[Record]:
-    """A run that waits: for an approval, or for word of a tool call."""
+    """A run that waits, for an approval or for word of a tool call, and that can be resumed."""
     begun = [dict(hostile_payloads(text))[kind] for kind in ("run_started", "state_entered")]
+    begun[0]["log_mode"] = "redacted"
+    for name in ("redact_keys", "context", "forked_from", "pinned_from"):
+        del begun[0][name]
     kind = "tool_call" if on_call else "approval_requested"
     reason = {"reason": "outcome_unknown" if on_call else "approval"}
     waits = _value(PAYLOADS["run_paused"], text, odd=False)

@@ -127,6 +127,31 @@ def test_outside_a_repository_a_file_of_somebody_else_above_does_not_count(
     assert find_config().log_dir == "/tmp/mine"
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
+)
+def test_the_repository_of_somebody_else_is_refused_unless_one_works_in_his_folder(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone can make a `.git` in a shared /tmp; and root works in checkouts that are mounted."""
+    path = configure(shell, "log_dir = '/tmp/theirs'\n")
+    git, inner = shell.directory / ".git", shell.directory / "inner"
+    git.mkdir()
+    inner.mkdir()
+    for theirs in (path, git):
+        os.chown(theirs, 65534, 65534)
+    assert find_config().log_dir == "/tmp/theirs"
+    monkeypatch.chdir(inner)
+    ended = shell.call("runs")
+    assert ended.code == 64
+    assert "belongs to somebody else (user 65534)" in one_line(ended)
+    inner.joinpath(".replaytrc.toml").write_text("log_dir = 'ours'\n")
+    assert find_config().log_dir == "ours"
+    inner.joinpath(".replaytrc.toml").unlink()
+    os.chown(inner, 65534, 65534)
+    assert find_config().log_dir == "/tmp/theirs"
+
+
 def test_relative_paths_are_relative_to_the_file(
     repository: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +225,57 @@ def test_a_wrong_configuration_is_one_line_that_names_file_and_key(
         assert said in message
         assert "sk-live" not in message
     assert not repository.directory.joinpath(".replayt").exists()
+
+
+@pytest.mark.parametrize("digits", ["0x" + "f" * 400, "9" * 5_000, "0x" + "f" * 6_000])
+@pytest.mark.parametrize("key", ["timeout", "log_dir"])
+def test_a_number_that_python_can_hardly_hold_is_a_wrong_value(
+    repository: Shell, key: str, digits: str
+) -> None:
+    configure(repository, f"{key} = {digits}\n")
+    ended = repository.call("runs")
+    assert ended.code == 64
+    assert one_line(ended).startswith(".replaytrc.toml: ")
+    assert len(one_line(ended)) < 250
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links and FIFOs")
+def test_an_rc_file_that_is_no_file_is_refused_and_not_passed_over(repository: Shell) -> None:
+    """Else the logs of a project whose link is broken would go elsewhere without a word."""
+    path = repository.directory / ".replaytrc.toml"
+    makers = [
+        lambda: path.symlink_to("missing.toml"),
+        lambda: path.symlink_to(path.name),
+        path.mkdir,
+        lambda: os.mkfifo(path),
+    ]
+    for make in makers:
+        make()
+        ended = repository.call("runs")
+        assert ended.code == 64
+        assert one_line(ended).startswith(".replaytrc.toml: ")
+        path.rmdir() if path.is_dir() else path.unlink()
+    path.symlink_to("deep/real.toml")
+    configure(repository, "log_mode = 'full'\n", "deep/real.toml")
+    assert find_config().log_mode == "full"
+
+
+def test_a_store_that_the_configuration_names_wrongly_is_said_to_stand_there(
+    repository: Shell,
+) -> None:
+    configure(repository, "store = 'nowhere:///x'\n")
+    told = one_line(repository.call("runs"))
+    assert told.startswith(".replaytrc.toml: store: no store is known for nowhere://")
+    assert one_line(repository.call("runs", "--store", "nowhere:///y")).startswith("no store is")
+
+
+def test_a_file_of_a_megabyte_is_not_read_on(repository: Shell) -> None:
+    large = f"log_mode = 'full'\n{'#' * 1_000_000}\n"
+    configure(repository, large)
+    assert "is larger than 1,000,000 bytes" in one_line(repository.call("runs"))
+    repository.directory.joinpath(".replaytrc.toml").unlink()
+    configure(repository, large, "pyproject.toml")
+    assert find_config() == Config()
 
 
 def test_keys_of_the_rc_file_stand_at_its_top(repository: Shell) -> None:

@@ -284,6 +284,16 @@ def test_so_many_differences_are_counted_and_not_all_shown(shell: Shell) -> None
     assert len(shell.call("diff", "a", "b", "-o", "json").json["differences"]) == 40
 
 
+def test_what_was_not_compared_is_named_in_a_few_lines_however_much_it_is(shell: Shell) -> None:
+    for run_id in ("a", "b"):
+        unknown = [(f"from_the_future_{n}", {"run": run_id}) for n in range(500)]
+        record(run_id, ("run_started", {"workflow_name": "w", "inputs": {}}), *unknown)
+    out = shell.call("diff", "a", "b").out
+    assert "(500 times): this version does not know the type" in out
+    assert len(out) < 1_000
+    assert len(shell.call("diff", "a", "b", "-o", "json").json["not_compared"]) == 500
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

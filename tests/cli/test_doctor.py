@@ -309,3 +309,21 @@ def test_doctor_looks_where_a_copy_would_be_written(shell: Shell) -> None:
     ended = shell.process("doctor", "--sqlite", "file/runs.db", "-o", "json")
     assert ended.code == 1
     assert ended.json["errors"][0].startswith("sqlite: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a directory in use cannot be removed")
+@pytest.mark.parametrize("options", [[], ["--sqlite", "runs.db"]])
+def test_a_working_directory_that_is_gone_is_a_finding(shell: Shell, options: list[str]) -> None:
+    words = [sys.executable, "-m", "replayt_cli", "doctor", "-o", "json", *options]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh", *words],
+        env=environment(),
+        cwd=shell.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert (
+        "log_dir: the working directory is gone: go to another" in json.loads(done.stdout)["errors"]
+    )

@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from replayt_cli.main import main
 from replayt_cli.scaffold import TEMPLATES
 from tests.cli.helpers import Ended, Shell, environment, on_terminal, one_line
 
@@ -48,9 +50,24 @@ sys.meta_path[:] = [Hiding(finder) for finder in sys.meta_path]
 """
 
 
+# Runs the tests of several projects, each as pytest alone would; the last line is their exit codes.
+TESTING = """
+import json, os, sys, pytest
+
+codes = {}
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    for name in ("workflow", "test_workflow"):
+        sys.modules.pop(name, None)
+    words = ["-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", folder, folder]
+    codes[os.path.basename(folder)] = int(pytest.main(words))
+print(json.dumps(codes))
+"""
+
+
 def in_project(folder: Path, *words: str, **env: str) -> Ended:
     """A command in a generated project, out of reach of the pytest that runs this."""
-    kept = {name: text for name, text in environment(**env).items() if name[:6] != "PYTEST"}
+    kept = {name: text for name, text in environment().items() if name[:6] != "PYTEST"} | env
     kept["PATH"] = os.pathsep.join([str(BIN), kept.get("PATH", "")])
     done = subprocess.run(
         words, cwd=folder, env=kept, capture_output=True, encoding="utf-8", timeout=120, check=False
@@ -62,6 +79,13 @@ def hiding(shell: Shell, *packages: str) -> dict[str, str]:
     """What makes the interpreter start without these packages."""
     shell.write("hiding/sitecustomize.py", f"HIDDEN = {packages!r}\n{HIDING}")
     return {"PYTHONPATH": str(shell.directory / "hiding")}
+
+
+def codes_of(folders: Iterable[Path], **env: str) -> tuple[dict[str, int], str]:
+    """How the test of each project ended, by the name of its folder, and what they printed."""
+    paths = [str(folder) for folder in folders]
+    tested = in_project(Path(paths[0]), sys.executable, "-c", TESTING, *paths, **env)
+    return json.loads(tested.out.splitlines()[-1]), tested.out + tested.err
 
 
 def names_in(folder: Path) -> list[str]:
@@ -94,6 +118,17 @@ def test_a_second_run_leaves_everything_alone(shell: Shell) -> None:
     assert not (shell.directory / "test_workflow.py").exists()
     assert shell.call("init", "--force").code == 0
     assert {path: path.read_bytes() for path in files} == before
+
+
+def test_a_directory_in_the_way_of_a_later_file_leaves_all_alone(shell: Shell) -> None:
+    """R5: also with --force, which is for files."""
+    shell.write("workflow.py", "mine")
+    (shell.directory / "test_workflow.py").mkdir()
+    ended = shell.call("init", "--force")
+    assert ended.code == 1
+    assert one_line(ended) == "test_workflow.py is a directory; --path DIR writes elsewhere"
+    assert names_in(shell.directory) == ["workflow.py"]
+    assert (shell.directory / "workflow.py").read_text() == "mine"
 
 
 def test_init_elsewhere_creates_the_directory(shell: Shell) -> None:
@@ -148,7 +183,9 @@ def test_init_on_a_full_disk_leaves_nothing_half_written(shell: Shell, more: lis
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (74, "")
-    assert "cannot write" in ended.stderr
+    # With CI it is the log of the first run, which is not written there.
+    meant = "the log of run first" if more else "new/workflow.py: "
+    assert f"cannot write {meant}" in ended.stderr
     assert not list((shell.directory / "new").glob("*"))
     assert shell.call("init", "--path", "new", *more).code == 0
 
@@ -156,51 +193,63 @@ def test_init_on_a_full_disk_leaves_nothing_half_written(shell: Shell, more: lis
 # --- Every template
 
 
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project of every template."""
+    folder = tmp_path_factory.mktemp("projects")
+    for template in TEMPLATES:
+        assert main(["init", "--template", template, "--path", str(folder / template)]) == 0
+    return folder
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_every_template_validates_runs_without_a_key_and_passes_its_own_test(
-    shell: Shell, template: str
-) -> None:
+def test_every_template_validates_and_runs_without_a_key(shell: Shell, template: str) -> None:
     """SC-124, SC-125."""
     assert shell.call("init", "--template", template).code == 0
     workflow = TEMPLATES[template].workflow
-    assert in_project(shell.directory, "replayt", "validate", workflow).code == 0
-    run = ("replayt", "run", workflow, "--run-id", "a", "--inputs-json")
-    ended = in_project(shell.directory, *run, "{}")
+    assert shell.call("validate", workflow).code == 0
+    ended = shell.call("run", workflow, "--run-id", "a", "--inputs-json", "{}")
     if template == "approval":
         assert ended.code == 2
-        ended = in_project(
-            shell.directory, "replayt", "resume", workflow, "a", "--approval", "publish"
-        )
+        ended = shell.call("resume", workflow, "a", "--approval", "publish")
     assert (ended.code, ended.err) == (0, "")
-    tested = in_project(shell.directory, sys.executable, "-W", "error", "-m", "pytest", "-q")
-    assert tested.code == 0, tested.out
-    assert "failed" not in tested.out
+
+
+def test_every_template_passes_its_own_test(projects: Path) -> None:
+    """SC-124."""
+    codes, said = codes_of(projects / template for template in TEMPLATES)
+    assert codes == dict.fromkeys(TEMPLATES, 0), said
 
 
 @pytest.mark.parametrize("template", [name for name in TEMPLATES if TEMPLATES[name].calls_model])
-def test_a_model_is_asked_or_its_answer_made_up(shell: Shell, template: str) -> None:
+def test_a_model_is_asked_or_its_answer_made_up(
+    shell: Shell, template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The two ways that the template names need no key; without them the key is missed."""
     shell.call("init", "--template", template)
-    asked = ("replayt", "run", "workflow.py", "--input", "text=I was charged twice.")
+    asked = ("run", "workflow.py", "--input", "text=I was charged twice.")
     for more, env in ((["--dry-run"], {}), ([], {"REPLAYT_PROVIDER": "offline"})):
-        ended = in_project(shell.directory, *asked, "-o", "json", *more, **env)
+        with monkeypatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            ended = shell.call(*asked, "-o", "json", *more)
         assert ended.code == 0, ended.err
         assert ended.json["final_state"] in {"billing", "support"}
-    ended = in_project(shell.directory, *asked)
+    ended = shell.call(*asked)
     assert ended.code == 1
     assert "OPENAI_API_KEY is not set" in ended.out + ended.err
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_what_is_written_is_clean_python(shell: Shell, template: str) -> None:
+def test_what_is_written_is_clean_python(projects: Path, template: str) -> None:
     """With ruff's own settings, for that is what a new project has."""
     ruff = shutil.which("ruff", path=os.pathsep.join([str(BIN), os.environ.get("PATH", "")]))
     if ruff is None:
         pytest.skip("ruff is not installed: pip install ruff")
-    shell.call("init", "--template", template)
     rules = "E,F,W,I,B,UP,SIM,PT,RUF,RET"
+    as_new = ("--isolated", "--no-cache", "-q", ".")
     for words in (["check", "--select", rules], ["format", "--check"]):
-        ended = in_project(shell.directory, ruff, *words, "--isolated", "--no-cache", "-q", ".")
+        ended = in_project(projects / template, ruff, *words, *as_new)
         assert (ended.code, ended.out) == (0, "")
 
 
@@ -219,16 +268,20 @@ def test_a_terminal_is_told_what_to_do_next(shell: Shell) -> None:
 
 def test_without_the_short_names_the_long_ones_are_written(shell: Shell) -> None:
     """Where replayt-cli is installed alone, with core, store and llm."""
-    env = hiding(shell, "replayt", "pytest_replayt")
-    for template in TEMPLATES:
-        folder = shell.directory / template
-        ended = shell.process("init", "--template", template, "-p", template, **env)
-        assert (ended.code, ended.err) == (0, "")
+    env = {**hiding(shell, "replayt", "pytest_replayt"), "PYTEST_ADDOPTS": "-p no:replayt"}
+    folders = {template: shell.directory / template for template in TEMPLATES}
+    script = (
+        "import sys; from replayt_cli.main import main\n"
+        "sys.exit(max(main(['init', '--template', name, '-p', name]) for name in sys.argv[1:]))"
+    )
+    ended = in_project(shell.directory, sys.executable, "-c", script, *folders, **env)
+    assert (ended.code, ended.err) == (0, "")
+    for folder in folders.values():
         texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.py")]
+        assert texts
         assert not any("from replayt import" in text or "replayt." in text for text in texts)
-        words = (sys.executable, "-m", "pytest", "-q", "-p", "no:replayt")
-        tested = in_project(folder, *words, **env)
-        assert tested.code == 0, tested.out
+    codes, said = codes_of(folders.values(), **env)
+    assert codes == dict.fromkeys(TEMPLATES, 0), said
 
 
 def test_a_yaml_workflow_is_written_without_pyyaml_too(shell: Shell) -> None:
@@ -276,10 +329,13 @@ def test_what_ci_runs_passes_in_a_new_project(shell: Shell, template: str) -> No
         f"replayt verify --all --log-dir runs --target {workflow}",
         "python -m pytest",
     ]
-    tested_above = not TEMPLATES[template].ci
-    for command in commands[:2] if tested_above else commands:
-        ended = in_project(shell.directory, "bash", "-e", "-c", command)
-        assert ended.code == 0, (command, ended)
+    if TEMPLATES[template].ci:  # as the service does it
+        for command in commands:
+            ended = in_project(shell.directory, "bash", "-e", "-c", command)
+            assert ended.code == 0, (command, ended)
+    else:
+        for command in commands[:2]:
+            assert shell.call(*command.split()[1:]).code == 0, command
 
 
 def test_the_template_ci_brings_all_of_it(shell: Shell) -> None:
@@ -305,10 +361,12 @@ def test_ci_fails_when_the_workflow_does_something_else(shell: Shell) -> None:
     path = shell.directory / "workflow.py"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("You sort the messages", "You answer the messages"), "utf-8")
-    codes = [in_project(shell.directory, "bash", "-c", one).code for one in commands_of(Path())]
-    assert codes == [0, 1, 1]
+    validate, verify, tests = commands_of(Path())
+    assert shell.call(*validate.split()[1:]).code == 0
+    assert shell.call(*verify.split()[1:]).code == 1
+    assert in_project(shell.directory, "bash", "-c", tests).code == 1
     shutil.rmtree("runs")
-    assert in_project(shell.directory, "bash", "-c", commands_of(Path())[1]).code != 0
+    assert shell.call(*verify.split()[1:]).code != 0
 
 
 def test_the_file_for_github_is_of_its_shape(shell: Shell) -> None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from replayt_cli.exit_codes import DAMAGED
+from tests.cli.contract import CONTRACTS, prepare
 from tests.cli.helpers import Ended, Shell
 from tests.cli.hostile import (
     EVERYTHING,
@@ -31,6 +33,7 @@ from tests.cli.hostile import (
     write_store,
 )
 from tests.cli.reports import Record
+from tests.cli.signatures import options
 from tests.cli.test_report import assert_tame
 
 LOGS = Path(".replayt/runs")
@@ -77,8 +80,8 @@ OF_A_STORE = [
     "resume flow.py unknown",
     "resume flow.py noise",
     "resume flow.py waits -o json",
-    "fork flow.py whole --at nope",
-    "fork flow.py whole --at 1",
+    "fork flow.py waits --at nope",
+    "fork flow.py waits --at 1",
     "fork flow.py noise --at 1",
     "store copy jsonl:///.replayt/runs sqlite:///copy.db",
     "store copy jsonl:///.replayt/runs jsonl:///copies -o json",
@@ -96,25 +99,40 @@ EACH_TEXT = [
 ]
 """All at once by default; one by one, which finds more, where there is time."""
 
-QUERIES = [("query", f"SELECT * FROM {view}") for view in VIEWS]
+CHANGING = [
+    "fork flow.py waits --at 2 --run-id forked",
+    "resume flow.py waits --approval TEXT --by TEXT --reason TEXT",
+    "resume flow.py unknown --retry 3",
+    "inspect waits",
+    "replay forked",
+    "run flow.py --run-id new --tag a=TEXT --input b=TEXT",
+    "run flow.py --run-id other -o json",
+]
+EVENTS = ("query", "FROM events", "-f", "json")
+QUERIES = [("query", f"FROM {view}") for view in VIEWS]
 
 
 def commands() -> list[tuple[str, ...]]:
     """Every command that shows something of a log."""
     of_runs = [tuple(line.replace("RUN", run).split()) for run in RUNS for line in ONE_RUN]
     queries = [(*words, "-f", form) for words in QUERIES for form in ("table", "json")]
-    return [*of_runs, *(tuple(line.split()) for line in OF_A_STORE), *queries]
+    stores = (tuple(line.split()) for line in OF_A_STORE)
+    return [*of_runs, *stores, *queries, *(tuple(line.split()) for line in CHANGING)]
 
 
 def is_json(words: tuple[str, ...]) -> bool:
     return "json" in words
 
 
-def play(shell: Shell, text: str) -> tuple[dict[tuple[str, ...], Ended], Mapping[str, list[Record]]]:
+def play(
+    shell: Shell, text: str
+) -> tuple[dict[tuple[str, ...], Ended], Mapping[str, list[Record]]]:
     """How all of the commands end in a store full of that text."""
     records = write_store(LOGS, text)
     shell.write("flow.py", flow_of(text))
-    return {words: shell.call(*words) for words in commands()}, records
+    return {
+        words: shell.call(*(word.replace("TEXT", text) for word in words)) for words in commands()
+    }, records
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +158,7 @@ def clear(shell: Shell) -> None:
 
 def problems(words: tuple[str, ...], end: Ended, code: int) -> list[str]:
     """What is wrong with how a command ended; `code` is its exit code for ordinary words."""
-    found = [
-        f"sends {sorted(raw)}" for raw in map(raw_characters, (end.out, end.err)) if raw
-    ]
+    found = [f"sends {sorted(raw)}" for raw in map(raw_characters, (end.out, end.err)) if raw]
     if end.code != code:
         found.append(f"exits with {end.code} instead of {code}")
     if strange := [
@@ -173,6 +189,9 @@ def test_no_command_lets_a_text_of_a_log_out(
         assert [(event["type"], event["payload"]) for event in told] == payloads
         lines = ended["inspect", run_id, "-o", "jsonl"].out.splitlines()
         assert [json.loads(line) for line in lines] == told
+        rows = [row for row in ended[EVENTS].json if row["run_id"] == run_id]
+        rows.sort(key=lambda row: row["seq"])
+        assert [(row["type"], row["payload"]) for row in rows] == payloads
 
 
 @pytest.mark.parametrize("text", EACH_TEXT)
@@ -194,6 +213,12 @@ def test_a_page_keeps_its_shape_whatever_the_texts(shell: Shell, text: str) -> N
     ]
     assert shape(drawn[0].out) == shape(drawn[1].out)
     assert not raw_characters(drawn[0].out)
+    charts = [
+        shell.call("graph", f"{name}.py", "--runs", "--log-dir", name).out.splitlines()
+        for name in ("bad", "good")
+    ]
+    begun = [[re.findall(r"\w+|%%", line)[0] for line in lines] for lines in charts]
+    assert begun[0] == begun[1]
 
 
 def test_a_text_that_no_utf8_can_hold_is_damage_and_hides_no_other_run(shell: Shell) -> None:
@@ -201,7 +226,7 @@ def test_a_text_that_no_utf8_can_hold_is_damage_and_hides_no_other_run(shell: Sh
     write_store(LOGS, LONE_SURROGATE)
     write_hostile_log(LOGS / "fine.jsonl", hostile_payloads("word"))
     for words in commands():
-        if "flow.py" in words or "copy.db" in words:
+        if {"flow.py", "copy.db", "forked"} & set(words):
             continue
         end = shell.call(*words)
         of_one = words[0] in ("inspect", "replay", "why", "verify", "diff") and "--all" not in words
@@ -226,13 +251,13 @@ SHOWN_ON_A_TERMINAL = [
     "gc --older-than 1d --dry-run --status paused --status damaged",
     "resume flow.py waits",
     "resume flow.py unknown",
-    "fork flow.py whole --at nope",
+    "fork flow.py waits --at nope",
     "graph flow.py --runs",
 ]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-@pytest.mark.parametrize("columns", [40, 120])
+@pytest.mark.parametrize("columns", [80, pytest.param(40, marks=pytest.mark.thorough)])
 def test_what_a_terminal_is_sent_moves_nothing_on_it(shell: Shell, columns: int) -> None:
     """With colour, cut and wrapped lines: but for colour, nothing that is no text."""
     terminal = pytest.importorskip("tests.cli.terminal")
@@ -262,3 +287,52 @@ def test_walking_through_a_hostile_run_moves_nothing(shell: Shell) -> None:
     code, rest = terminal.ended(child)
     assert code == 0
     assert len(terminal.screen(sent + rest)) > 20
+
+
+def with_value(command: str, text: str) -> Iterator[list[str]]:
+    """The command with `text` as the value of each of its options and arguments."""
+    line = shlex.split(CONTRACTS[command].line)
+    for name, called, (hint, *_) in options():
+        if called == command and hint is not bool:
+            value = f"key={text}" if name in ("--tag", "--input", "--set") else text
+            yield [*line, name, *(["1"] if name == "--result" else []), value]
+            if value != text:
+                yield [*line, name, text, name, f"{text}=1"]
+    for arguments in range(1, 4):
+        yield [*command.split(), *[text] * arguments]
+
+
+@pytest.mark.parametrize("text", [EVERYTHING.replace("\0", ""), "a\udcffb"], ids=["text", "bytes"])
+@pytest.mark.parametrize("command", CONTRACTS)
+def test_what_was_typed_comes_back_harmless(shell: Shell, command: str, text: str) -> None:
+    """Values of every option and argument, also bytes that are no UTF-8: said again, never raw."""
+    prepare(shell)
+    found = []
+    for words in with_value(command, text):
+        end = shell.call(*words)
+        found += problems(tuple(words), end, end.code)
+        if end.code not in (0, 1, 2, 64, 65, 66, 74, 75):
+            found.append(f"{words} exits with {end.code}")
+    assert "\n".join(found) == ""
+
+
+SETTINGS = ("REPLAYT_MODEL", "REPLAYT_PROVIDER", "REPLAYT_PRICES", "OPENAI_BASE_URL")
+KEYS = ("log_dir", "store", "sqlite", "log_mode", "provider", "model", "timeout", "prices", "nope")
+
+
+@pytest.mark.parametrize("name", [*SETTINGS, *KEYS])
+def test_what_a_setting_says_comes_back_harmless(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The environment and the configuration are text from elsewhere, too."""
+    shell.write("flow.py", flow_of("word"))
+    if name in SETTINGS:
+        monkeypatch.setenv(name, EVERYTHING.replace("\0", ""))
+    else:
+        text = json.dumps(EVERYTHING, ensure_ascii=False).replace("\x7f", "\\u007f")
+        shell.write(".replaytrc.toml", f"{name} = {text}\n")
+    for line in ("doctor", "doctor -o json", "run flow.py", "runs", "stats", "query 'SELECT 1'"):
+        words = tuple(shlex.split(line))
+        end = shell.call(*words)
+        assert problems(words, end, end.code) == []
+        assert end.code in (0, 1, 64, 66, 74, 75)

@@ -284,3 +284,32 @@ def test_what_is_no_json_in_a_log_of_others_is_json_here(shell: Shell) -> None:
     assert "\x7f" not in document + last
     for event in (json.loads(document, parse_constant=refuse)["events"][-1], json.loads(last)):
         assert event["payload"] == {"x": [None, None, None], "y": "\x7f"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect"],
+        ["inspect", "-o", "json"],
+        ["inspect", "-o", "jsonl"],
+        ["inspect", "--follow"],
+        ["inspect", "--follow", "-o", "jsonl"],
+        ["replay"],
+        ["verify"],
+        ["report"],
+    ],
+)
+def test_a_log_of_nothing_but_a_torn_batch_is_told_from_a_run_that_is_not_there(
+    shell: Shell, words: list[str]
+) -> None:
+    """`runs` lists it, and `@last` may name it."""
+    shell.write(".replayt/runs/torn.jsonl", '{"ts":')
+    command, *options = words
+    ended = shell.call(command, "@last", *options)
+    assert (ended.code, ended.out) == (66, "")
+    assert mistake(ended) == (
+        "run torn has no event: its log holds nothing but 6 bytes of a batch that was cut short; "
+        "`replayt store repair` puts them aside"
+    )
+    assert shell.call("store", "repair", "@last").code == 0
+    assert "no runs" in mistake(shell.call(command, "@last", *options))

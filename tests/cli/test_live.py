@@ -10,11 +10,12 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import ASKS_MODEL, FAILS, GATE, HELLO, SORTS, Shell, environment
+from tests.cli.helpers import ASKS_MODEL, FAILS, GATE, HELLO, SORTS, Ended, Shell, environment
 from tests.cli.model import Model, answering
 from tests.cli.terminal import ended, run, screen, spawn, too_wide
 
@@ -249,6 +250,47 @@ def test_a_question_of_the_users_code_is_not_drawn_over(shell: Shell) -> None:
     assert lines[:4] == ["run a  waits@1", "start N", "your name? Ada", "hello Ada"]
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        "import getpass; getpass.getpass('word? ')",
+        "import sys; print('word? ', end='', flush=True); sys.stdin.readline()",
+        "print('word? ', end=''); input()",
+    ],
+    ids=["getpass", "stdin", "input"],
+)
+def test_whatever_way_is_asked_the_line_stays_away(shell: Shell, asks: str) -> None:
+    """And a line that the answer has ended is not ended again."""
+    waits(shell, "import time", "time.sleep(0.3)", asks, "print('thanks')")
+    child = spawn(shell.directory, "run", "flow.py", "--run-id", "a")
+    child.expect_exact("word? ")
+    before = child.before + "word? "
+    time.sleep(0.4)  # what must not happen takes its time: four draws
+    child.sendline("")
+    child.expect_exact("thanks")
+    asked = child.before
+    code, sent = ended(child)
+    assert code == 0
+    assert draws(asked) == []
+    # This terminal does not echo: what the person's Enter shows is put in here.
+    answered = asked.replace("\r\n", "", 1) if "getpass" in asks else asked
+    lines = shown(f"{before}\r\n{answered}thanks{sent}")
+    assert lines == ["run a  waits@1", "start N", "word?", "thanks", "wait N"]
+
+
+def test_a_second_process_finds_the_line_free(shell: Shell) -> None:
+    """Also where the state before had started one too, and no look was between them."""
+    waits(
+        shell,
+        "import subprocess",
+        "subprocess.run(['sh', '-c', 'sleep 0.3; printf open'])",
+        "return None if ctx.visit == 4 else 'wait'",
+    )
+    code, sent = run(shell.directory, "run", "flow.py", "--run-id", "a")
+    assert code == 0
+    assert sum("open" in line for line in screen(sent)) == 4
+
+
 def test_a_handler_may_fork_while_the_line_is_drawn(shell: Shell) -> None:
     """A child must not inherit a lock that nobody in it releases."""
     waits(
@@ -306,19 +348,23 @@ def test_where_nothing_can_be_drawn_there_are_plain_lines(
     assert "\r" not in sent.replace("\r\n", "")
 
 
-@pytest.mark.parametrize("words", [("--quiet",), ("-q",), ("--output", "json")])
-def test_it_can_be_switched_off(shell: Shell, words: tuple[str, ...]) -> None:
+def test_it_can_be_switched_off(shell: Shell) -> None:
+    """SC-137: with `--output json` nothing but the document, whatever a person looks at."""
     waits(shell, "import time", "time.sleep(0.3)")
-    for command in (("run", "flow.py", "--run-id", "a"), ("fork", "flow.py", "a", "--at", "wait")):
-        code, sent = run(shell.directory, *command, *words)
-        assert code == 0
-        assert screen(sent)[0].startswith("{" if "json" in words else "run_id=")
+    code, sent = run(shell.directory, "run", "flow.py", "--run-id", "a", "--quiet")
+    assert (code, screen(sent)[0]) == (0, "run_id=a")
+    code, sent = run(shell.directory, "fork", "flow.py", "a", "--at", "wait", "-q")
+    assert code == 0
+    assert screen(sent)[0].startswith("run_id=")
+    code, sent = run(shell.directory, "run", "flow.py", "--output", "json")
+    assert code == 0
+    assert json.loads(sent)["status"] == "completed"
 
 
 def test_a_pipe_is_shown_nothing(shell: Shell) -> None:
     """SC-119: progress is for a terminal."""
     shell.write("flow.py", HELLO)
-    ended = shell.process("run", "flow.py")
+    ended = shell.call("run", "flow.py")
     assert (ended.code, ended.err) == (0, "")
 
 
@@ -344,7 +390,7 @@ def second(ctx):
 """
 
 
-@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("columns", [40, 200])
 def test_lines_are_cut_to_the_width(shell: Shell, columns: int) -> None:
     shell.write("flow.py", WIDE)
     code, sent = run(shell.directory, "run", "flow.py", "--run-id", "a", columns=columns)
@@ -419,6 +465,42 @@ def test_a_terminal_that_stops_does_not_stop_the_run(shell: Shell) -> None:
     assert shown(sent)[-1] == "wait (visit 31) N"
 
 
+def test_a_terminal_that_stops_does_not_hold_up_a_process_that_is_started(shell: Shell) -> None:
+    """Its start is told to the display, which does not get on; the run does."""
+    waits(
+        shell,
+        "import subprocess",
+        "subprocess.run(['true'])",
+        "return None if ctx.visit > 5 else 'wait'",
+    )
+    ours, theirs = os.openpty()
+    termios.tcflow(theirs, termios.TCOOFF)
+    with subprocess.Popen(
+        [sys.executable, "-m", "replayt_cli", "run", "flow.py", "--run-id", "a"],
+        cwd=shell.directory,
+        env=environment(TERM="xterm"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ) as process:
+        log = shell.log("a")
+        while not log.exists() or b"run_completed" not in log.read_bytes():
+            assert process.poll() is None
+        termios.tcflow(theirs, termios.TCOON)
+        os.close(theirs)
+        while read_some(ours):
+            pass
+    os.close(ours)
+    assert process.returncode == 0
+
+
+def read_some(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # so Linux says that the other side is closed
+        return b""
+
+
 def test_a_terminal_that_goes_away_does_not_harm_the_run(shell: Shell) -> None:
     """An error of the display ends the display."""
     waits(
@@ -482,29 +564,39 @@ def test_calls_at_the_same_time_are_shown_together(shell: Shell, model: Model) -
 # The closing line, which is there on a pipe too.
 
 
-def closing(shell: Shell, model: Model, *words: str) -> str:
-    model.answer()
+@pytest.fixture
+def asks(shell: Shell, model: Model, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Runs a workflow that asks the model, which answers."""
+    for name, value in model.env.items():
+        monkeypatch.setenv(name, value)
     shell.write("flow.py", ASKS_MODEL.replace("    score: float", "").replace("answer.score", "1"))
-    ended = shell.process("run", "flow.py", *words, **model.env)
-    assert ended.code == 0, ended.err
-    return ended.out.splitlines()[-1]
+
+    def ask(*words: str) -> Ended:
+        model.answer()
+        ended = shell.call("run", "flow.py", *words)
+        assert ended.code == 0, ended.err
+        return ended
+
+    return ask
 
 
 def test_the_closing_line_says_what_it_cost_or_what_has_no_price(
-    shell: Shell, model: Model
+    shell: Shell, asks: Callable[..., Ended]
 ) -> None:
     """SC-128, and the cost in the document: null where a part of it is not known."""
-    assert ", 400 tokens, unpriced: tiny-1, 0 retries; log " in closing(shell, model)
+
+    def closing(*words: str) -> str:
+        return asks(*words).out.splitlines()[-1]
+
+    assert ", 400 tokens, unpriced: tiny-1, 0 retries; log " in closing()
     shell.write("prices.json", '{"tiny-1": {"input": 1, "output": 2}}')
     priced = ("--prices", "prices.json")
-    assert ", 400 tokens, $0.0005, 0 retries; log " in closing(shell, model, *priced)
+    assert ", 400 tokens, $0.0005, 0 retries; log " in closing(*priced)
     shell.write("others.json", '{"large": {"input": 1, "output": 2}}')
-    assert ", unpriced: tiny-1, " in closing(shell, model, "--prices", "others.json")
-    model.answer()
-    asked = shell.process("run", "flow.py", "-o", "json", *priced, **model.env).json
+    assert ", unpriced: tiny-1, " in closing("--prices", "others.json")
+    asked = asks("-o", "json", *priced).json
     assert (asked["cost_usd"], asked["unpriced_models"]) == (0.0005, [])
-    model.answer()
-    asked = shell.process("run", "flow.py", "-o", "json", **model.env).json
+    asked = asks("-o", "json").json
     assert (asked["cost_usd"], asked["unpriced_models"]) == (None, ["tiny-1"])
 
 
@@ -512,10 +604,10 @@ def test_what_no_model_was_called_for_costs_nothing(shell: Shell) -> None:
     """SC-128: an answer that is made up never looks like one that was paid for."""
     shell.write("flow.py", SORTS)
     words = ("run", "flow.py", "--input", "number=1", "--dry-run")
-    last = shell.process(*words).out.splitlines()[-1]
+    last = shell.call(*words).out.splitlines()[-1]
     assert last.startswith("1 model call (offline: no model was called), 1 tool call, 0 tokens, ")
     assert "unpriced" not in last
-    document = shell.process(*words, "-o", "json").json
+    document = shell.call(*words, "-o", "json").json
     assert (document["cost_usd"], document["unpriced_models"]) == (0, [])
 
 
@@ -533,14 +625,6 @@ def test_prices_that_cannot_be_used_are_64_before_anything_happens(
     assert "prices.json" in refused.err
     assert shell.log("a").read_bytes() == before
     assert [path.name for path in Path(".replayt/runs").glob("*.jsonl")] == ["a.jsonl"]
-
-
-def test_the_document_is_json_whatever_is_shown(shell: Shell) -> None:
-    """SC-137: the result on stdout is a pipe's, while a person looks at stderr."""
-    shell.write("flow.py", HELLO)
-    code, sent = run(shell.directory, "run", "flow.py", "-o", "json")
-    assert code == 0
-    assert json.loads(sent)["status"] == "completed"
 
 
 def test_a_signal_while_the_line_is_drawn_leaves_128_plus_n(shell: Shell) -> None:

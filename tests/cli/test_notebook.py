@@ -51,6 +51,10 @@ def test_a_run_is_found_by_url_and_in_the_usual_place(shell: Shell) -> None:
     assert "hello@2" in shown[0]
     with pytest.raises(RunNotFoundError, match="no run 'h2'"):
         display_run("h2", show=shown.append)
+    shell.write(".replaytrc.toml", "log_dir = 'kept'\n")
+    shell.directory.joinpath(".replayt/runs").rename(shell.directory / "kept")
+    display_run("h1", show=shown.append)
+    assert shown[2] == shown[0]
 
 
 def test_a_graph_is_a_picture_that_carries_everything() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Any, overload
 
 import pytest
@@ -187,6 +189,15 @@ def test_more_than_a_screen_is_shown_a_screen_at_a_time(shell: Shell) -> None:
     assert [word for word in shown if word.startswith("k")] == [f"k{n}:" for n in range(60)]
     walker.says("c")
     walker.says("q")
+    assert walker.prompt == "1/1>"
+
+
+def test_exactly_a_screen_asks_for_no_more(shell: Shell) -> None:
+    started = Draft("run_started", {"log_schema": 1, "inputs": {f"k{n}": n for n in range(22)}})
+    log = seal("a", [started], after=0, head=first_prev("a"), ts=TS)
+    JSONLStore(".replayt/runs", sync="os").append("a", log, after=0)
+    walker = Walker(shell, "a")
+    assert len(walker.says("c").splitlines()) == 22
     assert walker.prompt == "1/1>"
 
 
@@ -383,8 +394,10 @@ def test_a_step_back_folds_no_more_than_from_the_last_state_that_is_kept() -> No
     """Counted, so that a walk to the start of a long run does not fold the run at each step."""
     events = Counted(long_run(500))
     walk = Walk("a", events, every=100)
+    events.taken = 0
     walk.go_to(-1)
     walk.point()
+    assert events.taken <= 100 + 2
     for _ in range(300):
         events.taken = 0
         assert walk.move(-1)
@@ -395,6 +408,33 @@ def test_a_step_back_folds_no_more_than_from_the_last_state_that_is_kept() -> No
         assert walk.move(1)
         walk.point()
     assert events.taken <= 200 * 2 + 100
+
+
+def test_keeping_states_costs_the_same_however_much_one_attempt_did() -> None:
+    """Counted: the effects of an attempt are not copied one by one, for each state that is kept."""
+
+    def copies(notes: int) -> int:
+        note = Draft("step_note", {"state": "s", "kind": "k", "summary": None, "data": {"a": 1}})
+        drafts = [
+            Draft("run_started", {"log_schema": 1}),
+            Draft("state_entered", {"state": "s", "visit": 1, "attempt": 1}),
+            *[note] * notes,
+        ]
+        events = seal("a", drafts, after=0, head=first_prev("a"), ts=TS)
+        count = 0
+
+        def look(frame: FrameType, event: str, _argument: object) -> None:
+            nonlocal count
+            count += event == "call" and frame.f_code is copy.deepcopy.__code__
+
+        sys.setprofile(look)
+        try:
+            Walk("a", events, every=len(events) // 4 + 1)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert copies(1_000) == copies(100)
 
 
 def test_a_value_that_is_written_again_alike_is_no_change() -> None:

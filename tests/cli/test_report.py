@@ -376,7 +376,7 @@ def test_logs_of_every_release_have_a_page(shell: Shell, path: Path) -> None:
     page = Page(done.out)
     ids = {attrs["id"] for _tag, attrs in page.elements if "id" in attrs}
     assert {attrs["href"][1:] for tag, attrs in page.elements if tag == "a"} <= ids
-    count = len(path.read_bytes().splitlines())
+    count = len(path.read_bytes().strip().splitlines())  # 0.4 began with an empty line
     assert f"{count} events, in the order of the log" in page.text
     unchained = path.parent.name == "unchained"
     assert ("wrote no hash chain" in page.text) == unchained

@@ -164,6 +164,41 @@ def test_an_answer_that_opens_nothing_is_told(shell: Shell) -> None:
     assert [item["seq"] for item in row["ignored_answers"]] == [last.seq + 1]
 
 
+GATES = """
+from replayt_core import Workflow
+
+wf = Workflow("gates")
+wf.set_initial("review")
+
+
+@wf.step("review", to=["review", "end"])
+def review(ctx):
+    if ctx.is_approved("publish"):
+        return "end" if ctx.visit == 2 else "review"
+    ctx.request_approval("publish", summary="Publish it?")
+
+
+@wf.step("end")
+def end(ctx):
+    return None
+"""
+
+
+def test_an_answer_that_opened_nothing_of_an_earlier_request_is_told_no_more(shell: Shell) -> None:
+    shell.write("flow.py", GATES)
+    assert shell.call("run", "flow.py", "--run-id", "a").code == 2
+    store = JSONLStore(".replayt/runs")
+    last = list(store.read("a"))[-1]
+    answer = Draft("approval_resolved", {"approval_id": "publish", "approved": "yes"})
+    sealed = seal("a", [answer], after=last.seq, head=line_hash(last.line), ts=last.ts)
+    store.append("a", sealed, after=last.seq)
+    assert [item["seq"] for item in waiting(shell)[0]["ignored_answers"]] == [last.seq + 1]
+    assert shell.call("resume", "flow.py", "a", "--approval", "publish").code == 2
+    (row,) = waiting(shell)
+    assert row["waiting"][0]["visit"] == 2
+    assert row["ignored_answers"] == []
+
+
 def test_a_call_of_unknown_outcome_is_asked_for(shell: Shell) -> None:
     shell.write("pays.py", CRASHES_IN_A_TOOL)
     assert shell.process("run", "pays.py", "--run-id", "a").code == 9
@@ -327,6 +362,7 @@ def test_what_waits_is_readable_at_80_columns(shell: Shell) -> None:
         ("plain", 5),
         ("größe", 5),
         ("gro\u0308ße", 5),
+        ("1\N{COMBINING ENCLOSING CIRCLE}", 1),
         ("日本", 4),
         ("ﾊﾝｶｸ", 4),
         ("\N{FULLWIDTH LATIN CAPITAL LETTER A}", 2),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -85,6 +87,54 @@ def test_closed_streams_leave_the_exit_code_as_it_is(
     assert "Error" not in ended.stderr
     for path in shell.directory.glob(".replayt/runs/*.jsonl"):
         assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--help",), ("run", "--help"), ("--version",), ("--show-completion", "fish"), ("runs",)],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX pipe")
+def test_a_reader_that_has_gone_is_told_nothing(shell: Shell, words: tuple[str, ...]) -> None:
+    """`replayt --help | head -1`: typer meets the closed pipe itself, and exits."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "replayt_cli", *words],
+            cwd=shell.directory,
+            env=environment(),
+            stdout=writes,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writes)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
+
+
+def test_an_interrupt_while_the_program_is_loaded_is_told_nothing_either(shell: Shell) -> None:
+    script = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'typer':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from replayt_cli.__main__ import program\n"
+        "sys.exit(program())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=shell.directory,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
 EXITS = """

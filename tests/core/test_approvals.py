@@ -602,3 +602,35 @@ def test_check_resume_refuses_an_answer_that_resolve_would_refuse() -> None:
     runner.check_resume(RUN, approval_id="go")
     with pytest.raises(ApprovalConflictError):
         runner.check_resume(RUN, approval_id="go", approved=False)
+
+
+def test_an_answer_can_name_the_request_that_was_shown() -> None:
+    """The run may have asked anew since: then the answer is for something nobody has seen."""
+    wf = Workflow("letters")
+    wf.set_initial("ask")
+
+    @wf.step("ask", to=["ask", "sent"])
+    def ask(ctx: RunContext) -> None:
+        words = ctx.get("words", 900) // 2
+        ctx.set("words", words)
+        ctx.request_approval("send", summary=f"{words}?", on_approve="sent", on_reject="ask")
+
+    @wf.step("sent")
+    def sent(ctx: RunContext) -> None:
+        pass
+
+    store = MemoryStore()
+    runner = Runner(wf, store)
+    run_id = runner.run().run_id
+    (first,) = fold(run_id, store.read(run_id)).open_approvals()
+    resolve(store, run_id, "send", approved=False, request_seq=first.request_seq)
+    runner.resume(run_id)
+    (second,) = fold(run_id, store.read(run_id)).open_approvals()
+    before = list(store.read(run_id))
+    for wrong in (first.request_seq, 0, second.request_seq + 1):
+        with pytest.raises(ApprovalConflictError, match=f"at seq {second.request_seq} now"):
+            resolve(store, run_id, "send", approved=True, request_seq=wrong)
+    assert list(store.read(run_id)) == before
+    resolve(store, run_id, "send", approved=True, request_seq=second.request_seq)
+    resolve(store, run_id, "send", approved=True, request_seq=second.request_seq)
+    assert runner.resume(run_id).final_state == "sent"

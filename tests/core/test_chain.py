@@ -136,6 +136,34 @@ def test_a_log_of_replayt_0_1_to_0_4_is_read_unchained() -> None:
         list(read_lines(RUN, [lines[0], lines[2]]))
 
 
+def test_an_empty_line_may_begin_an_old_log_and_no_other() -> None:
+    """Replayt 0.4 began its logs with one."""
+    lines = [old(1, "run_started", workflow_name="w"), old(2)]
+    assert [event.seq for event in read_lines(RUN, [b"", *lines])] == [1, 2]
+    for wrong in ([b"", b"", *lines], [lines[0], b"", lines[1]], [b" ", *lines]):
+        with pytest.raises(DamagedLogError, match="is no event"):
+            list(read_lines(RUN, wrong))
+    with pytest.raises(DamagedLogError, match="event 1 stands behind an empty line"):
+        list(read_lines(RUN, [b"", *lines_of(sealed([note()]))]))
+    with pytest.raises(DamagedLogError, match="event 1 stands behind an empty line"):
+        list(read_lines(RUN, [b"", old(1, "run_started", log_schema=1)]))
+
+
+def test_a_reader_that_begins_anew_meets_the_empty_line_again() -> None:
+    reader = ChainReader(RUN)
+    for _ in range(2):
+        assert reader.feed(b"") == []
+        assert reader.in_batch
+        assert reader.drop_batch() == 0
+        assert not reader.in_batch
+    reader.feed(b"")
+    reader.feed(old(1, "run_started", workflow_name="w"))
+    assert not reader.in_batch
+    again = ChainReader(RUN, seq=reader.seq, head=reader.head, chained=reader.chained)
+    with pytest.raises(DamagedLogError, match="event 2 is no event"):
+        again.feed(b"")
+
+
 def test_a_chain_that_lost_its_first_prev_is_damage_not_an_old_log() -> None:
     with pytest.raises(DamagedLogError, match="has no `prev`"):
         list(read_lines(RUN, [old(1, "run_started", log_schema=1)]))

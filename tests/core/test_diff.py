@@ -407,6 +407,45 @@ def test_a_call_more_is_told_and_the_others_stay_aligned() -> None:
     assert not found.parts["outputs"].changed
 
 
+def fetched(*numbers: int) -> list[Event]:
+    """A run of one state that calls the same tool for each of these."""
+
+    def only(ctx: RunContext) -> None:
+        @ctx.tools.register
+        def fetch(n: int) -> int:
+            return n
+
+        for number in numbers:
+            ctx.tools.call("fetch", {"n": number})
+
+    store = MemoryStore()
+    Runner(workflow(only=only), store, clock=FrozenClock()).run(run_id=RUN)
+    return log(store)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        ((1, 2, 3), (0, 1, 2, 3), [(None, 3, "b")]),
+        ((1, 2, 3, 4), (1, 3, 4), [(5, None, "a")]),
+        ((1, 2, 3), (1, 9, 2, 3, 4), [(None, 5, "b"), (None, 11, "b")]),
+        ((1, 2), (1, 3), [(5, 5, None), (6, 6, None)]),
+        ((1, 2), (2, 3), [(3, 3, None), (4, 4, None), (5, 5, None), (6, 6, None)]),
+        (
+            (1, 2),
+            (3, 4, 5),
+            [(3, 3, None), (4, 4, None), (5, 5, None), (6, 6, None), (None, 7, "b")],
+        ),
+    ],
+)
+def test_one_more_call_of_the_same_tool_shifts_nothing(
+    a: tuple[int, ...], b: tuple[int, ...], told: list[tuple[int | None, int | None, str | None]]
+) -> None:
+    """Calls are paired by what they asked where that leaves less that differs."""
+    calls = diff(fetched(*a), fetched(*b)).parts["tool_calls"]
+    assert [(item.seq_a, item.seq_b, item.only) for item in calls.differences] == told
+
+
 def test_repeated_outputs_of_a_schema_are_all_compared() -> None:
     """SC-161."""
     a = answered(Label(label="x"), Label(label="y"), Label(label="z"))
@@ -598,6 +637,32 @@ def test_a_paused_run_is_compared_with_one_that_went_on() -> None:
     assert [pair.state for pair in found.visits if pair.a is None] == ["end"]
 
 
+def test_what_an_attempt_did_after_a_pause_is_compared() -> None:
+    def run(approved: bool) -> list[Event]:
+        def ask(ctx: RunContext) -> str:
+            answer = ctx.request_approval("gate")
+            ctx.set("answer", answer)
+            return "yes" if answer else "no"
+
+        def end(ctx: RunContext) -> None:
+            return None
+
+        made = workflow(ask=ask, yes=end, no=end)
+        store = MemoryStore()
+        Runner(made, store, clock=FrozenClock()).run(run_id=RUN)
+        resolve(store, RUN, "gate", approved=approved, by="ada", clock=FrozenClock())
+        Runner(made, store, clock=FrozenClock()).resume(RUN)
+        return log(store)
+
+    found = diff(run(True), run(False))
+    assert [(item.part, item.state) for item in found.differences[:3]] == [
+        ("approvals", "ask"),
+        ("context", "ask"),
+        ("moves", "ask"),
+    ]
+    assert is_same(diff(run(True), run(True)))
+
+
 def test_the_readable_part_of_any_log_is_compared() -> None:
     """Of a damaged log that is all there is: nothing that both hold is told as different."""
     for count in range(2, len(whole())):
@@ -621,6 +686,25 @@ def test_events_of_types_that_are_not_known_are_named_where_they_differ() -> Non
     assert is_same(found)
     assert [left.what for left in found.not_compared] == ["events of type from_the_future"]
     assert dict(found.a.unknown) == {"from_the_future": 1}
+
+
+def test_many_types_that_are_not_known_are_read_once() -> None:
+    """A log is no way to make a comparison take the square of its length."""
+    compared = 0
+
+    class Kind(str):
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return super().__eq__(other)
+
+        __hash__ = str.__hash__
+
+    start = drafts(whole())[:1]
+    events = sealed([*start, *[(f"future_{n}", {"n": n}) for n in range(300)]])
+    counted = [event._replace(type=Kind(event.type)) for event in events]
+    assert is_same(diff(counted, counted))
+    assert compared < 20 * len(events)
 
 
 @pytest.mark.parametrize("kind", [*PAYLOADS, "from_the_future"])

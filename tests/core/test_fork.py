@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 
 from replayt_core import (
     DefinitionError,
     MemoryStore,
+    RefusedError,
     RunContext,
     Runner,
     RunNotFoundError,
@@ -17,7 +19,7 @@ from replayt_core import (
     resolve,
     verify,
 )
-from replayt_core.chain import line_hash
+from replayt_core.chain import decode, line_hash
 from tests.core.helpers import RUN, payloads
 
 
@@ -110,6 +112,31 @@ def test_what_cannot_be_forked_is_refused_and_nothing_is_written(
     with pytest.raises(RunNotFoundError):
         runner.fork("none", "count", new_run_id="child")
     assert sorted(store.run_ids()) == [RUN]
+
+
+def test_an_unchained_log_is_forked_only_where_it_knows_the_context() -> None:
+    """DESIGN 3: replayt 0.1 to 0.4 wrote no deltas, so what steps had set is not in the log."""
+    wf = Workflow("w")
+    wf.set_initial("a")
+    wf.step("a", to=["a", "b"])(lambda ctx: "b")
+    wf.step("b", to=[])(lambda ctx: None)
+    moves = [("run_started", {"workflow_name": "w", "inputs": {"n": 1}})]
+    for name, following in (("a", "a"), ("a", "b"), ("b", None)):
+        moves.append(("state_entered", {"state": name}))
+        moves.append(("state_exited", {"state": name, "next_state": following}))
+    store = MemoryStore()
+    for seq, (kind, payload) in enumerate(moves, 1):
+        record = {"ts": "t", "run_id": RUN, "seq": seq, "type": kind, "payload": payload}
+        store.append(RUN, [decode(json.dumps(record).encode())], after=seq - 1)
+    for at in ("a", "a:2", "b", 4, 7):
+        with pytest.raises(RefusedError, match=r"unchained.* fork at 'a:1'.*--set key=JSON"):
+            Runner(wf, store).fork(RUN, at, new_run_id="child")
+    assert sorted(store.run_ids()) == [RUN]
+    for child, place in (("named", "a:1"), ("entered", 2), ("left", 3)):
+        Runner(wf, store).fork(RUN, place, new_run_id=child)
+        assert payloads(store, "run_started", child)[0]["context"] == {"n": 1}
+    Runner(wf, store).fork(RUN, "b", changes={"m": 2}, new_run_id="said")
+    assert payloads(store, "run_started", "said")[0]["context"] == {"n": 1, "m": 2}
 
 
 def test_where_nothing_fits_every_place_that_does_is_named() -> None:

@@ -112,6 +112,12 @@ def test_every_public_name_is_there_and_is_the_one_of_its_module() -> None:
         assert found is getattr(importlib.import_module(str(module)), name), name
 
 
+def test_a_public_module_of_the_core_is_an_attribute_of_it() -> None:
+    """`import replayt_core` is enough for `replayt_core.errors.LLMError`, as type checkers say."""
+    for name in ("budget", "context", "errors", "events", "tools", "verification", "workflow"):
+        assert f"replayt_core.{name}" in loaded_by(f"import replayt_core\nreplayt_core.{name}")
+
+
 def test_a_name_that_the_core_does_not_have_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Agent'"):
         replayt_core.Agent  # noqa: B018 looking it up is what is tested

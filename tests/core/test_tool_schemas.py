@@ -261,6 +261,18 @@ def test_what_cannot_be_told_of_is_refused_with_its_reason() -> None:
         make_tool(int).schema()
 
 
+@pytest.mark.parametrize("annotation", ["Nowhere", "list[", "1 / 0", "int.nothing"])
+def test_an_annotation_in_quotes_that_is_no_type_is_an_error_that_says_so(annotation: str) -> None:
+    """House style 5: such a text is code, which may raise anything."""
+
+    def odd(n: int) -> None:
+        return None
+
+    odd.__annotations__["n"] = annotation
+    with pytest.raises(DefinitionError, match="tool 'odd': an annotation is unknown"):
+        make_tool(odd).check()
+
+
 def test_a_parameter_that_no_schema_describes_is_an_error_that_says_so() -> None:
     """House style 5."""
 

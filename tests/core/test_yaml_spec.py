@@ -231,8 +231,77 @@ def test_a_name_may_come_from_any_step_on_the_way_and_from_the_step_itself() -> 
     )
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # one of the ways gives the field
+        """
+        a: {require: [go], branch: {key: go, cases: {x: b}, default: c}}
+        b: {llm: {prompt: x, schema: {p: string}, output_key: out}, next: d}
+        c: {llm: {prompt: x, schema: {q: string}, output_key: out}, next: d}
+        d: {llm: {prompt: "{out.p} {out.q}", output_key: more}}
+        """,
+        # what is set counts, not what was required
+        """
+        a: {require: {x: {enum: [p]}}, set: {x: q}, branch: {key: x, cases: {q: a}}}
+        """,
+        # an object of which nothing is declared may have any field
+        """
+        a: {require: {x: object, y: any}, branch: {key: x.p.q, cases: {z: a}, default: b}}
+        b: {require: [y], llm: {prompt: "{y.p}", output_key: out}}
+        """,
+        # what may be missing may be null
+        """
+        a:
+          require: {x: {fields: {p: {enum: [q], optional: true}}}}
+          branch: {key: x.p, cases: {q: a, null: a}}
+        """,
+        # data may have a key that is spelt like the merge key
+        """
+        a: {set: {x: {"<<": 1}}}
+        """,
+    ],
+)
+def test_what_can_be_so_is_taken(text: str) -> None:
+    parse_workflow(steps(text))
+
+
+def test_a_value_that_may_be_missing_needs_a_case_of_its_own() -> None:
+    (problem,) = problems(
+        steps("""
+            a:
+              require: {x: {fields: {p: {enum: [q], optional: true}}}}
+              branch: {key: x.p, cases: {q: a}}
+            """)
+    )
+    assert "the branch has no case for null" in problem
+
+
+def test_the_lines_of_a_step_end_before_the_next_step() -> None:
+    """A block of text reaches to the line where the next step begins, and no further."""
+    first = """
+        a:
+          llm:
+            output_key: out
+            prompt: |
+              Hello
+          next: %s
+        %s:
+          llm:
+            output_key: out
+            prompt: |
+              Hello
+        %s: {}
+        """
+    code = parse_workflow(steps(first % ("b", "b", "c"))).code()
+    assert parse_workflow(steps(first % ("b", "b", "d"))).code()["b"] == code["b"]
+    changed = first.replace("Hello\n        %s: {}", "Hello there\n        %s: {}")
+    assert parse_workflow(steps(changed % ("b", "b", "c"))).code()["b"] != code["b"]
+
+
 TOOLS = """
 import asyncio
+import pathlib
 
 def pay(amount: float, note: str = "-") -> float:
     return amount
@@ -249,7 +318,21 @@ def many(*amounts: float) -> float:
 def bare(amount):
     return amount
 
+def called(amount: "1 / 0") -> float:
+    return amount
+
+def typo(amount: "list[") -> float:
+    return amount
+
+def absent(amount: "pathlib.Nowhere") -> float:
+    return amount
+
 rate = 0.2
+
+def __getattr__(name):
+    if name == "computed":
+        raise ValueError("not today")
+    raise AttributeError(name)
 """
 
 
@@ -261,9 +344,16 @@ rate = 0.2
             "function: tools_a:pay, arguments: {amuont: 1, amount: 2}",
             "tools_a:pay takes no argument 'amuont'; did you mean 'amount'?",
         ),
-        ("function: tools_a:pya", "module tools_a has no 'pya'; did you mean 'pay'?"),
+        ("function: tools_a:pya", "tools_a.py) has no 'pya'; did you mean 'pay'?"),
         ("function: tools_a:later", "tools_a:later is `async def`; name a plain function"),
         ("function: tools_a:wrong", "an annotation is unknown: name 'Nowhere' is not defined"),
+        ("function: tools_a:called", "an annotation is unknown: division by zero; mend the"),
+        ("function: tools_a:typo", "an annotation is unknown: Forward reference must be an"),
+        ("function: tools_a:absent", "annotation is unknown: module 'pathlib' has no attribute"),
+        (
+            "function: tools_a:computed",
+            "'computed' of module tools_a cannot be read: ValueError: not today; mend it",
+        ),
         ("function: tools_a:many", "parameter *amounts: float cannot be passed by name"),
         ("function: tools_a:bare", "tools_a:bare: amount has no annotation; add one to each"),
         ("function: tools_a:rate", "tools_a:rate is a float; name a function written in Python"),
@@ -290,6 +380,20 @@ def test_a_tool_is_checked_before_anything_runs(
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     assert any(said in problem for problem in problems(steps(f"a:\n  tool: {{{call}}}")))
+
+
+def test_a_module_that_hides_the_one_that_was_meant_is_named_with_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("json.py").write_text("def pay(): ...\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    (problem,) = problems(steps("a: {tool: {function: 'json:pay'}}"))
+    assert f"module json ({json.__file__}) has no 'pay'" in problem
+
+
+def test_a_branch_on_a_name_that_nothing_gives_is_one_problem() -> None:
+    (problem,) = problems(steps("a: {branch: {key: x, cases: {y: a}}}"))
+    assert "nothing before this place gives 'x'" in problem
 
 
 def test_no_module_is_imported_for_a_file_with_another_fault(

@@ -34,6 +34,14 @@ def _laughs() -> str:
     return "\n".join(levels) + "\n"
 
 
+def _step(number: int) -> str:
+    return f"s{number}" if number else "a"
+
+
+def _names(start: int, count: int) -> str:
+    return "".join(f"{{t{start}_{n}}}" for n in range(count))
+
+
 CALL = "  a:\n    tool: {function: %s}\n"
 PROMPT = "  a:\n    require: [ticket]\n    llm:\n      output_key: out\n      prompt: %s\n"
 SCHEMA = "  a:\n    llm:\n      output_key: out\n      prompt: Hi\n      schema: %s\n"
@@ -71,14 +79,47 @@ CORPUS: dict[str, Bad] = {
     ),
     "a huge unknown key": Bad(steps(f"  a: {{{'x' * 900}: 1}}\n"), 4, "unknown key", "known are"),
     "a huge number": Bad(steps(f"  a: {{set: {{x: {'9' * 9000}}}}}\n"), 4, "too large", "quote it"),
+    "a number of more than 64 bits": Bad(
+        steps("  a: {set: {x: 9223372036854775808}}\n"), 4, "too large", "quote it"
+    ),
     "a huge exponent": Bad(steps("  a: {set: {x: 1e999}}\n"), 4, "too large", "quote"),
     "a long template": Bad(
-        steps(PROMPT % ("'" + "{nobody}" * 100_000 + "'")), 8, "gives 'nobody'", "require"
+        steps(PROMPT % ("'" + "{nobody}" * 19_000 + "'")), 8, "gives 'nobody'", "require"
+    ),
+    "many unknown names beside many keys": Bad(
+        steps("  a: {next: b, set: {" + ", ".join(f"k{n}: 1" for n in range(4_500)) + "}}\n")
+        + "  b: {tool: {function: 'm:f', arguments: {x: ["
+        + ", ".join(f"'{_names(n, 990)}'" for n in range(10))
+        + "]}}}\n",
+        5,
+        "gives 't0_0'",
+        "require",
+    ),
+    "a template of very many names": Bad(
+        steps(PROMPT % f"'{_names(0, 90_000)}'"), 8, "more than 20000 values", "split"
+    ),
+    "many unknown fields of many types": Bad(
+        steps(
+            "".join(
+                f"  {_step(n)}: {{llm: {{output_key: o, schema: {{x{n}: string}}, prompt: '"
+                + "".join(f"{{o.f{field}}}" for field in range(18))
+                + f"'}}, next: {_step((n + 1) % 490)}}}\n"
+                for n in range(490)
+            )
+        ),
+        4,
+        "has no field 'f0'",
+        "it has x0",
     ),
     "quotes that never end": Bad("name: '" + "x" * 900_000, 1, "no YAML", "check"),
     # What is no text.
     "NUL": Bad(steps("  a: {}\n") + "\x00", 5, "control character", "delete"),
     "escape sequence": Bad("name: \x1b[31mred\n", 1, "control character", "delete"),
+    "a control character of Latin-1": Bad(
+        steps("  a: {set: {x: \x9b31m}}\n"), 4, "control character", "delete"
+    ),
+    "UTF-32": Bad("name: x\n".encode("utf-32"), 1, "UTF-32", "save the file as UTF-8"),
+    "blanks as a name": Bad(steps("  ' ': {}\n  a: {}\n"), 4, "is empty", "write a text"),
     "NUL by escape": Bad('name: "\\0"\n', 1, "NUL", "delete"),
     "UTF-16": Bad("name: x\n".encode("utf-16"), 1, "UTF-16", "save the file as UTF-8"),
     "UTF-16 without mark": Bad("name: x\n".encode("utf-16-be"), 1, "control character", "delete"),
@@ -153,6 +194,12 @@ CORPUS: dict[str, Bad] = {
     "no cases": Bad(
         steps("  a: {require: [x], branch: {key: x, cases: {}}}\n"), 4, "`cases`", "write"
     ),
+    "a branch on a list": Bad(
+        steps("  a: {require: {x: [string]}, branch: {key: x, cases: {y: a}}}\n"),
+        4,
+        "a list or an object",
+        "name a field",
+    ),
     "a branch by code": Bad(
         steps("  a: {branch: {key: 'x[0]', cases: {y: a}}}\n"), 4, "'x[0]'", "name.field"
     ),
@@ -167,6 +214,15 @@ CORPUS: dict[str, Bad] = {
     ),
     "a number in an enum": Bad(
         steps(SCHEMA % "{level: {enum: [1, 2]}}"), 8, "'1' in the enum", "quote it"
+    ),
+    "twice a minus": Bad(
+        steps(SCHEMA % "{n: {type: integer, enum: [--5]}}"), 8, "'--5' in the enum", "write 1, 2"
+    ),
+    "an octal in an enum": Bad(
+        steps(SCHEMA % "{n: {type: integer, enum: [007]}}"), 8, "'007' in the enum", "write 1, 2"
+    ),
+    "a number twice": Bad(
+        steps(SCHEMA % "{n: {type: integer, enum: [7, 7]}}"), 8, "'7' stands twice", "delete one"
     ),
     # Numbers out of bounds.
     "temperature as a text": Bad(

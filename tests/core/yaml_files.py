@@ -31,6 +31,10 @@ def size(amount: float) -> Literal["small", "large"]:
     return "large" if amount > 100 else "small"
 
 
+def forget(key: str) -> None:
+    calls.append(key)
+
+
 def flaky(key: str) -> int:
     calls.append(key)
     if calls.count(key) < 3:
@@ -210,6 +214,15 @@ GOOD: dict[str, Good] = {
             "order": {"amount": 12.5, "id": "o1", "meta": {"k": [1, True, None]}},
             "receipt": {"paid": 12.5, "lines": ["o1", 'for 12.5: {"k":[1,true,null]}']},
         },
+    ),
+    "a tool that returns nothing": Good(
+        steps("""
+            a:
+              set: {out: 1}
+              tool: {function: "yaml_demo_tools:forget", arguments: {key: x}, output_key: out}
+            """),
+        ends="a",
+        context={"out": None},
     ),
     "tool and branch in one step": Good(
         steps("""

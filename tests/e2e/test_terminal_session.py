@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,21 +94,54 @@ def test_the_readme_has_a_session() -> None:
     assert {"validate", "graph", "run", "replay", "resume", "runs"} <= set(words)
 
 
-@pytest.mark.parametrize("columns", [80, 200])
-@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}], ids=["colour", "no colour"])
-def test_the_whole_session_fits_the_terminal(
-    tmp_path: Path, columns: int, env: dict[str, str]
-) -> None:
-    """SC-118, SC-119: exit codes as the page has them, no traceback, no line too long."""
-    folder = saved(tmp_path)
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """A folder in which the whole session has been typed, and what the terminal was sent."""
+
+    folder: Path
+    sent: tuple[str, ...]
+
+
+def typed(folder: Path, columns: int, **env: str) -> Typed:
+    """SC-118, SC-119: with exit codes as the page has them."""
+    saved(folder)
+    sent = []
     for command, expected in commands():
-        code, sent = in_terminal(folder, command, columns, **env)
-        assert code == expected, f"{command}\n{sent}"
-        assert "Traceback" not in sent, f"{command}\n{sent}"
-        assert too_wide(sent, columns) == [], command
-        escapes = re.findall(r"\x1b\[?[^a-zA-Z]*[a-zA-Z]?", sent)
-        assert all(re.fullmatch(r"\x1b\[[0-9;]*m", found) for found in escapes), command
-        assert not (env and escapes), f"{command}\n{sent!r}"
+        code, text = in_terminal(folder, command, columns, **env)
+        assert code == expected, f"{command}\n{text}"
+        sent.append(text)
+    return Typed(folder=folder, sent=tuple(sent))
+
+
+@pytest.fixture(scope="module")
+def in_colour(tmp_path_factory: pytest.TempPathFactory) -> Typed:
+    return typed(tmp_path_factory.mktemp("session"), 80)
+
+
+@pytest.fixture
+def session(in_colour: Typed) -> Path:
+    return in_colour.folder
+
+
+def check_lines(sent: tuple[str, ...], columns: int) -> list[str]:
+    """No traceback, no line too long, no escape sequence but colour; the sequences."""
+    escapes = []
+    for (command, _), text in zip(commands(), sent, strict=True):
+        assert "Traceback" not in text, f"{command}\n{text}"
+        assert too_wide(text, columns) == [], command
+        escapes += re.findall(r"\x1b\[?[^a-zA-Z]*[a-zA-Z]?", text)
+    assert [found for found in escapes if not re.fullmatch(r"\x1b\[[0-9;]*m", found)] == []
+    return escapes
+
+
+def test_the_whole_session_fits_a_terminal_of_80_columns(in_colour: Typed) -> None:
+    """SC-118, SC-119."""
+    assert check_lines(in_colour.sent, 80)
+
+
+def test_the_whole_session_fits_a_wide_one_without_colour(tmp_path: Path) -> None:
+    """SC-118, SC-119."""
+    assert check_lines(typed(tmp_path, 200, NO_COLOR="1").sent, 200) == []
 
 
 def test_the_run_is_seen_as_it_happens(tmp_path: Path) -> None:
@@ -136,30 +170,23 @@ def piped(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the whole session has been typed."""
-    folder = saved(tmp_path_factory.mktemp("session"))
-    for command, expected in commands():
-        assert in_terminal(folder, command, 80)[0] == expected
-    return folder
-
-
-READS = (
-    "replayt graph hello.py",
-    "replayt validate hello.py",
-    "replayt replay hello-1",
-    "replayt inspect hello-1",
-    "replayt runs",
-    "replayt run hello.py",
-    "replayt replay hello-1 --format html",
-)
+NONE, LINE, BYTE = "true", "head -n 1", "head -c 1"
+READS = {
+    "replayt graph hello.py": (NONE,),
+    "replayt validate hello.py": (NONE,),
+    "replayt replay hello-1": (NONE, LINE),
+    "replayt inspect hello-1": (NONE,),
+    "replayt runs": (NONE,),
+    "replayt run hello.py": (NONE, LINE),
+    "replayt replay hello-1 --format html": (NONE, LINE, BYTE),
+}
+"""Readers that have seen enough. Only the page is larger than what a pipe holds by itself."""
 
 
 def test_a_reader_that_has_seen_enough_causes_no_trace(session: Path) -> None:
     """`head` closes the pipe: silence, and the code of SIGPIPE where there was more to say."""
-    for command in READS:
-        for reader in ("head -n 1", "head -c 1", "true"):
+    for command, readers in READS.items():
+        for reader in readers:
             done = piped(session, f"{command} | {reader}")
             assert done.stderr == "", f"{command} | {reader}\n{done.stderr}"
             ours, theirs = done.stdout.rpartition("codes ")[2].split()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -100,9 +102,31 @@ def test_an_append_that_is_taken_back_is_no_damage(tmp_path: Path) -> None:
         kept = store.path("r1").read_bytes()
         lines = b"".join(event.line + b"\n" for event in put if isinstance(event, Event))
         store.path("r1").write_bytes(events[0].line + b"\n" + lines)
-        with pytest.raises(ConflictError, match="taken back after it was read"):
+        with pytest.raises(ConflictError, match="holds no longer what was read of it"):
             new(follower)
         store.path("r1").write_bytes(kept)
+
+
+def test_a_longer_log_in_its_place_is_another_run_and_no_damage(tmp_path: Path) -> None:
+    store = JSONLStore(tmp_path, sync="os")
+    write(store, 1, 1)
+    follower = following(store)
+    assert new(follower) == [1, 2]
+    store.path("r1").rename(tmp_path / "aside")  # its inode is not given to the next file
+    write(store, 1, 2, 3)
+    with pytest.raises(RunNotFoundError, match="not there, or not any more"):
+        new(follower)
+
+
+def test_a_database_that_was_put_back_is_no_damage(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "runs.db")
+    write(store, 1, 2)
+    follower = following(store)
+    assert new(follower) == [1, 2, 3]
+    with closing(sqlite3.connect(tmp_path / "runs.db")) as database, database:
+        database.execute("DELETE FROM lines WHERE id = (SELECT max(id) FROM lines)")
+    with pytest.raises(ConflictError, match="holds no longer what was read of it"):
+        new(follower)
 
 
 def test_damage_is_told_after_what_stands_before_it(tmp_path: Path) -> None:

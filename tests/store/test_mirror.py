@@ -33,6 +33,7 @@ from replayt_core.testing import StoreContract
 from replayt_store import JSONLStore, SQLiteStore
 from replayt_store.mirror import MirrorStore, MirrorWarning, MultiStore
 from tests.store.helpers import TS, add_bytes, batch, damage_file, seqs, tear_file, write
+from tests.store.test_sqlite_legacy import make as make_old
 
 ABILITIES = (LocksRuns, RepairsRuns, ListsRuns, DeletesRuns)
 
@@ -499,6 +500,36 @@ def test_a_mirror_that_cannot_be_locked_stops_before_anything_is_executed(tmp_pa
     with pytest.raises(MirrorError, match="not taken up"), store.lock("r1"):
         pass
     assert not primary.locked("r1")
+
+
+def test_a_mirror_that_nobody_writes_to_stops_before_anything_is_executed(tmp_path: Path) -> None:
+    """A database of 0.1 to 0.4 is only read; nothing of the run is in the primary then."""
+    make_old(tmp_path / "old.db")
+    primary = MemoryStore()
+    with SQLiteStore(tmp_path / "old.db") as old:
+        store = MirrorStore(primary, old)
+        refused = r"r1 was not taken up, for mirror 1 .*0\.1 to 0\.4 .*replayt store copy"
+        with pytest.raises(MirrorError, match=refused), store.lock("r1"):
+            pass
+        assert not primary.locked("r1")
+        workflow = Workflow("w")
+        workflow.set_initial("a")
+        workflow.step("a")(lambda ctx: None)
+        with pytest.raises(MirrorError, match="only read"):
+            Runner(workflow, store).run(run_id="r1")
+        assert list(primary.run_ids()) == []
+        lax = MirrorStore(primary, old, strict=False)
+        with pytest.warns(MirrorWarning, match="only read"):
+            assert Runner(workflow, lax).run(run_id="r1").status == "completed"
+
+
+def test_asking_whether_a_mirror_can_follow_makes_no_file(tmp_path: Path) -> None:
+    with SQLiteStore(tmp_path / "new.db") as mirror:
+        with MirrorStore(MemoryStore(), mirror).lock("r1"):
+            assert not (tmp_path / "new.db").exists()
+        tmp_path.joinpath("new.db").write_text("a text of mine, longer than the smallest database")
+        with pytest.raises(MirrorError, match="no SQLite database"):
+            MirrorStore(MemoryStore(), mirror).lock("r1").__enter__()
 
 
 # --- deletion ------------------------------------------------------------------------------------

@@ -90,11 +90,20 @@ def read_text(value: str, name: str) -> str:
             reason = error.strerror or str(error)
             raise UsageError(f"{name}: cannot read {where}: {reason}") from None
     else:
-        return value
+        return check_text(value, name)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UsageError(f"{name}: {where} is not UTF-8 text") from None
+
+
+def check_text(value: str, name: str) -> str:
+    """The value itself. Raises `UsageError` where the bytes it was typed as are no UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{name}: {value!r:.60} is not UTF-8 text") from None
+    return value
 
 
 def parse_json(text: str, where: str) -> Any:

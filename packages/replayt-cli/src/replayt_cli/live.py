@@ -31,6 +31,8 @@ from replayt_core.ports import EventStore
 from replayt_store.prices import Prices
 
 _LOOKS_EVERY = 0.1
+_PATIENCE = 0.5
+"""How long the start of a process waits, once, for a terminal that takes nothing."""
 _INVISIBLE_END = re.compile(r"(?:\x1b\[[0-9;?]*[A-Za-z])+\Z")
 
 
@@ -70,6 +72,9 @@ class Live:
         self._seen: deque[tuple[float, Sequence[Event]]] = deque()
         self._lock = threading.RLock()
         self._over = threading.Event()
+        self._wake = threading.Event()
+        self._leaving: deque[threading.Event] = deque()
+        self._stuck = False
         self._working = False
         self._shown = False
         self._line_open = False
@@ -98,15 +103,20 @@ class Live:
                 yield
             finally:
                 self._over.set()
+                self._wake.set()
                 with self._lock:
                     self._end()
                 thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(_LOOKS_EVERY):
+        while not self._over.is_set():
+            self._wake.wait(_LOOKS_EVERY)
+            self._wake.clear()
             with self._lock:
                 self._show()
+                self._leave()
                 self._draw()
+            self._stuck = False
 
     def _show(self) -> None:
         """Print what the events have led to that came meanwhile."""
@@ -147,6 +157,21 @@ class Live:
         except Exception:
             self._working = False
 
+    def _leave(self) -> None:
+        """Leave the line to whoever is about to write there, and say what is going on."""
+        if not self._leaving:
+            return
+        self._line.clear()
+        if self._working and not self._taken:
+            with suppress(OSError, ValueError):
+                what = self._view.what() if self._spins else None
+                if what is not None:
+                    line = cut(f"{what} …", columns_on(self._stream))
+                    self._send(f"{paint(line, 'dim', to=self._stream)}\n")
+            self._taken = True
+        while self._leaving:
+            self._leaving.popleft().set()
+
     def _end(self) -> None:
         self._show()
         self._line.clear()
@@ -170,16 +195,12 @@ class Live:
             return size
 
     def _taken_by_others(self) -> None:
-        with self._lock:
-            self._show()
-            if self._taken or not self._working:
-                return
-            self._line.clear()
-            what = self._view.what() if self._spins else None
-            if what is not None:
-                line = cut(f"{what} …", columns_on(self._stream))
-                self._send(f"{paint(line, 'dim', to=self._stream)}\n")
-            self._taken = True
+        # The thread writes, not this one: a terminal that is stuck must not hold up the run.
+        left = threading.Event()
+        self._leaving.append(left)
+        self._wake.set()
+        if not left.wait(0 if self._stuck else _PATIENCE):
+            self._stuck = True
 
     def _asked(self) -> None:
         with self._lock:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from html import escape
 from importlib import import_module
 
-from replayt_cli.options import DEFAULT_LOG_DIR
 from replayt_core import ReplaytError, RunResult, Workflow
 from replayt_core.ports import EventStore
 
@@ -28,18 +27,17 @@ def display_run(
 ) -> None:
     """Show the report page of a run below the cell.
 
-    `run` is a result or a run id, `store` a store or its URL; without one the logs are read from
-    `.replayt/runs`. `show` takes the markup in place of IPython. Raises `RunNotFoundError` for an
-    unknown run, `ReplaytError` where IPython is missing.
+    `run` is a result or a run id, `store` a store or its URL; without one the logs are read where
+    the project's configuration says, else from `.replayt/runs`. `show` takes the markup in place
+    of IPython. Raises `RunNotFoundError` for an unknown run, `ReplaytError` where IPython is
+    missing and where the configuration cannot be used.
     """
     from replayt_cli.recorded import read_run
     from replayt_cli.render.html import report_html
-    from replayt_store import JSONLStore, open_store
+    from replayt_cli.stores import choose_store
 
-    if store is None:
-        store = JSONLStore(DEFAULT_LOG_DIR)
-    elif isinstance(store, str):
-        store = open_store(store)
+    if store is None or isinstance(store, str):
+        store = choose_store(None, store).open()
     page = report_html(read_run(store, run if isinstance(run, str) else run.run_id))
     (show or _shower())(
         f'<div><iframe sandbox="" title="The report of a run" srcdoc="{escape(page)}" '

@@ -96,7 +96,11 @@ def torn_bytes(store: EventStore, run_id: str, read: int) -> int:
     if not callable(path) or (isinstance(store, LocksRuns) and store.locked(run_id)):
         return 0
     try:
-        return max(os.stat(path(run_id)).st_size - read, 0)
+        behind = max(os.stat(path(run_id)).st_size - read, 0)
+        if behind and read:
+            with open(path(run_id), "rb") as file:
+                behind -= file.read(1) == b"\n"  # replayt 0.4 began its logs with an empty line
+        return behind
     except OSError:
         return 0
 

@@ -33,12 +33,12 @@ _TERMINAL = "/dev/tty"
 """What is opened by who asks for a password."""
 _READS = ("read", "readline", "readlines")
 _PATIENCE = 0.5
-"""How long the start of a process waits, once, for a terminal that takes nothing."""
+"""How long a fork waits for the lock."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """What is called, and the lock that each of these takes.
+    """What is called, and the lock that is held while anything is written.
 
     `written` gets the text and does the writing, `taken` is called before another process may
     write, `asked` before a person is asked and before his answer is read.
@@ -51,17 +51,12 @@ class Listener:
 
 
 class _Process:
-    """The hooks of this process.
-
-    `listener` is who listens now, `forking` whose lock is held, `stuck` whether it could not be
-    had lately.
-    """
+    """The hooks of this process. `listener` is who listens now, `forking` whose lock is held."""
 
     def __init__(self) -> None:
         self.hooked = False
         self.listener: Listener | None = None
         self.forking: Listener | None = None
-        self.stuck = False
 
     def hook(self) -> None:
         """Once, and for good."""
@@ -83,23 +78,15 @@ class _Process:
         # Whatever goes wrong here must not become an error of what the user's code does.
         with suppress(Exception):
             if event in _TAKES:
-                if self._holds(listener):
-                    try:
-                        listener.taken()
-                    finally:
-                        listener.lock.release()
+                listener.taken()
             elif event in _ASKS or (event == "open" and args[0] == _TERMINAL):
                 listener.asked()
 
     def _before_fork(self) -> None:
-        listener = self.listener
-        self.forking = listener if listener is not None and self._holds(listener) else None
-
-    def _holds(self, listener: Listener) -> bool:
-        """Whether the lock could be had: where the terminal is stuck, it is waited for once."""
-        held = listener.lock.acquire(timeout=0 if self.stuck else _PATIENCE)
-        self.stuck = not held
-        return held
+        # Whoever holds it longer writes on a terminal that takes nothing. The child has no use for
+        # it then either.
+        held = self.listener is not None and self.listener.lock.acquire(timeout=_PATIENCE)
+        self.forking = self.listener if held else None
 
     def _after_fork(self) -> None:
         if self.forking is not None:

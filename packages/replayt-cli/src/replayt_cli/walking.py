@@ -165,10 +165,11 @@ def _copied(state: RunState) -> RunState:
         state.summary.error,
         state.last_line,
         *state.context.values(),
-        *(payload for _, _, payload in state.effects),
         *(approval.details for approval in state.approvals.values()),
         # One that was acted on stays as it is.
         *(approval for approval in state.approvals.values() if approval.applied),
         *(() if state.pause is None else (state.pause.delta,)),
     ]
-    return copy.deepcopy(state, {id(value): value for value in shared})
+    memo: dict[int, Any] = {id(value): value for value in shared}
+    memo[id(state.effects)] = list(state.effects)  # an attempt may have made very many
+    return copy.deepcopy(state, memo)

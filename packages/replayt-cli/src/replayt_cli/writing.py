@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from replayt_cli.errors import CommandError, OutputError
@@ -15,8 +15,9 @@ _NAMED = 3
 def write_files(contents: Mapping[Path, bytes], *, force: bool, elsewhere: str) -> list[Path]:
     """Write every file, with the folders that it needs; the paths in order.
 
-    Without `force` nothing is written where a file exists: `CommandError` names what is in the way
-    and the option, `elsewhere`, that leads to another place. Raises `OutputError` where the disk
+    Without `force` nothing is written where a file exists, and never where a directory does:
+    `CommandError` names what is in the way and the option, `elsewhere`, that leads to another
+    place. Raises `OutputError` where the disk
     does not take them; files and folders of this call are then gone again.
     """
     in_the_way = [str(path) for path in contents if os.path.lexists(path)]
@@ -24,6 +25,9 @@ def write_files(contents: Mapping[Path, bytes], *, force: bool, elsewhere: str) 
         raise CommandError(
             f"{_listed(in_the_way)} left alone; --force overwrites, {elsewhere} writes elsewhere"
         )
+    for path in contents:
+        if path.is_dir() and not path.is_symlink():
+            raise CommandError(f"{path} is a directory; {elsewhere} writes elsewhere")
     try:
         _write_beside(contents)
     except OSError as error:
@@ -48,11 +52,12 @@ def _write_beside(contents: Mapping[Path, bytes]) -> None:
             made += [folder for folder in reversed(path.parents) if not folder.exists()]
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            with beside.open("xb") as file:
+            with _meaning(path), beside.open("xb") as file:
                 written[beside] = path
                 file.write(data)
         for beside, path in written.items():
-            beside.replace(path)
+            with _meaning(path):
+                beside.replace(path)
         made.clear()
     finally:
         for beside in written:
@@ -60,6 +65,16 @@ def _write_beside(contents: Mapping[Path, bytes]) -> None:
         for folder in reversed(made):
             with suppress(OSError):
                 folder.rmdir()
+
+
+@contextmanager
+def _meaning(path: Path) -> Iterator[None]:
+    """An error names the file that is meant, and not the one beside it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _listed(paths: list[str]) -> str:

@@ -26,13 +26,16 @@ def resolve(
     approved: bool,
     by: str | None = None,
     reason: str | None = None,
+    request_seq: int | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Answer the open request `approval_id` of a run; `Runner.resume` then acts on it.
 
-    Giving the same answer again changes nothing as long as it has not been used. Raises
-    `RunNotFoundError`, `ApprovalNotFoundError`, `ApprovalConflictError` when it was answered
-    otherwise or used, `RunLockedError` while the run is executed. Nothing is written on a refusal.
+    `request_seq` says which `approval_requested` the person had before them: when the run has asked
+    again since, the answer is refused. Giving the same answer again changes nothing as long as it
+    has not been used. Raises `RunNotFoundError`, `ApprovalNotFoundError`, `ApprovalConflictError`
+    when it was answered otherwise, used, or asked anew, `RunLockedError` while the run is executed.
+    Nothing is written on a refusal.
     """
     if not isinstance(approved, bool):
         raise TypeError(f"approved must be True or False, not {approved!r:.60}")
@@ -46,13 +49,13 @@ def resolve(
                 f"run {run_id} was written by an older release (its log is unchained); it can be "
                 "shown, not answered"
             )
-        request_seq = open_request(state, approval_id, approved)
-        if request_seq is None:
+        found = open_request(state, approval_id, approved, request_seq)
+        if found is None:
             return
         writer = LogWriter(store, state, clock or SystemClock(), Scrubber())
         payload = {
             "approval_id": approval_id,
-            "request_seq": request_seq,
+            "request_seq": found,
             "approved": approved,
             "by": to_json_value(by, "by"),
             "reason": to_json_value(reason, "reason"),
@@ -60,13 +63,21 @@ def resolve(
         writer.append([*repair(store, run_id), Draft("approval_resolved", payload)])
 
 
-def open_request(state: RunState, approval_id: str, approved: bool) -> int | None:
+def open_request(
+    state: RunState, approval_id: str, approved: bool, request_seq: int | None = None
+) -> int | None:
     """The seq of the request to answer; None where the same answer stands and is not used."""
     asked = [item for item in state.approvals.values() if item.approval_id == approval_id]
     if not asked:
         names = ", ".join(repr(item.approval_id) for item in state.approvals.values()) or "none"
         raise ApprovalNotFoundError(
             f"run {state.run_id} has no approval {approval_id!r:.120}; requested so far: {names}"
+        )
+    latest = asked[-1].request_seq
+    if request_seq not in (None, latest):
+        raise ApprovalConflictError(
+            f"run {state.run_id} asks for approval {approval_id!r:.120} at seq {latest} now, "
+            f"not at seq {request_seq}: look at what it shows, then answer that"
         )
     for request in asked:
         if request.open:

@@ -28,8 +28,8 @@ def fork_between(a: ReadRun, b: ReadRun) -> tuple[ForkRelation, ForkPoint] | Non
 def compare_starts(findings: Findings, a: ReadRun, b: ReadRun, point: ForkPoint | None) -> None:
     """The workflow's name, then the inputs, then everything else a run begins with."""
     if a.started_seq is None or b.started_seq is None:
-        which = "the log of B" if a.started_seq is not None else "the log of A"
-        why = f"{which} does not say what the run was started with"
+        logs = [name for name, run in (("A", a), ("B", b)) if run.started_seq is None]
+        why = f"the log of {' and of '.join(logs)} does not say what the run was started with"
         findings.leave("inputs", "inputs", why, a.started_seq, b.started_seq)
         return
     seqs: tuple[int | None, int | None] = (a.started_seq, b.started_seq)

@@ -162,7 +162,10 @@ def apply(state: RunState, event: Event) -> None:
         if following is not None:
             state.phase = following
         elif kind in PAYLOADS:
-            _note(state, event.seq, f"{kind} while {state.phase}")
+            # The table is of schema 1. Replayt 0.1 to 0.4 entered a state neither for each attempt
+            # nor once a visit; only a log with two beginnings fits none of them.
+            if state.chained or kind == "run_started" or state.phase == "absent":
+                _note(state, event.seq, f"{kind} while {state.phase}")
             state.phase = _PHASE_AFTER.get(kind, state.phase)
         else:
             state.unknown[kind] = state.unknown.get(kind, 0) + 1
@@ -216,6 +219,10 @@ def _entered(state: RunState, event: Event, payload: Payload) -> None:
     state.entered_seq, state.entered_ts = event.seq, event.ts
     state.effects = []
     state.pause = state.moving_to = None
+    if not state.chained:  # goes on behind a pause or an end without a word
+        state.final_state = None
+        for approval in state.approvals.values():
+            approval.applied = approval.applied or not approval.open
 
 
 def _exited(state: RunState, event: Event, payload: Payload) -> None:
@@ -248,7 +255,7 @@ def _approval_resolved(state: RunState, event: Event, payload: Payload) -> None:
         state.ignored_resolutions[event.seq] = "`approved` is neither true nor false"
     else:
         request.approved = approved
-        request.by = _text(payload.get("by"))
+        request.by = _text(payload.get("by", payload.get("resolver")))
         request.reason = _text(payload.get("reason"))
         request.resolved_seq = event.seq
 
@@ -266,7 +273,8 @@ def _request_for(state: RunState, payload: Payload) -> Approval | str:
 
 
 def _approval_applied(state: RunState, _event: Event, payload: Payload) -> None:
-    state.approvals[payload["request_seq"]].applied = True
+    if state.chained or "request_seq" in payload:  # older logs name none: a state entry follows
+        state.approvals[payload["request_seq"]].applied = True
 
 
 def _transition(state: RunState, _event: Event, payload: Payload) -> None:

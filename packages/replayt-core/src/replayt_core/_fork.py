@@ -14,7 +14,11 @@ from replayt_core.events import Event
 
 @dataclass(frozen=True, kw_only=True)
 class ForkPoint:
-    """One visit of a run: what a fork needs to begin there."""
+    """One visit of a run: what a fork needs to begin there.
+
+    `context_known` is whether the log says what stands in the context there. One of replayt 0.1 to
+    0.4 says so where the run began, `begun_at`, and nowhere else.
+    """
 
     run_id: str
     seq: int
@@ -24,6 +28,8 @@ class ForkPoint:
     context: dict[str, Any]
     inputs: dict[str, Any]
     redact_keys: frozenset[str]
+    context_known: bool
+    begun_at: str
 
 
 def find_fork_point(run_id: str, events: Iterable[Event], at: int | str) -> ForkPoint:
@@ -42,7 +48,7 @@ def find_fork_point(run_id: str, events: Iterable[Event], at: int | str) -> Fork
         first = first or event.seq
         seen.append(f"{state.state}:{state.visit}")
         if event.seq <= at if isinstance(at, int) else at in (state.state, seen[-1]):
-            found = _point(state, event)
+            found = _point(state, event, begun_at=seen[0])
     if state.phase == "absent":
         raise RunNotFoundError(f"no run {run_id!r} in this store")
     if found is None or (isinstance(at, int) and at > state.last_seq):
@@ -55,7 +61,7 @@ def find_fork_point(run_id: str, events: Iterable[Event], at: int | str) -> Fork
     return found
 
 
-def _point(state: RunState, event: Event) -> ForkPoint:
+def _point(state: RunState, event: Event, *, begun_at: str) -> ForkPoint:
     return ForkPoint(
         run_id=state.run_id,
         seq=event.seq,
@@ -65,4 +71,6 @@ def _point(state: RunState, event: Event) -> ForkPoint:
         context=dict(state.context),
         inputs=state.inputs,
         redact_keys=state.redact_keys,
+        context_known=state.chained or begun_at == f"{state.state}:{state.visit}",
+        begun_at=begun_at,
     )

@@ -153,6 +153,12 @@ class Launcher:
         names = point.redact_keys | frozenset(self._redact_keys)
         _check_mode(self.log_mode, names)
         new = _json_object(changes, "the changed context")
+        if not point.context_known and not new:
+            raise RefusedError(
+                f"run {run_id} was written by an older release (its log is unchained), which does "
+                f"not say what the context held at {point.state!r}: fork at {point.begun_at!r}, "
+                "where it began, or say what it lacks with changes (--set key=JSON)"
+            )
         hiding = Hiding(names, new)
         started = Started(
             inputs=hiding.reveal_known(point.inputs),

@@ -90,22 +90,31 @@ def apply_summary(summary: RunSummary, event: Event) -> None:
 def _sum_started(summary: RunSummary, payload: Payload, ts: str) -> None:
     summary.workflow_name = _text(payload.get("workflow_name"))
     summary.workflow_version = _text(payload.get("workflow_version"))
-    summary.log_mode = _text(payload.get("log_mode"))
+    summary.log_mode = _text(payload.get("log_mode", _mode_of_old(payload)))
     summary.started_ts = ts
     tags = payload.get("tags")
     if isinstance(tags, dict):
         summary.tags = {str(key): str(value) for key, value in tags.items()}
 
 
+def _mode_of_old(payload: Payload) -> Any:
+    """The log mode where replayt 0.4 wrote it down."""
+    runtime = payload.get("runtime")
+    engine = runtime.get("engine") if isinstance(runtime, dict) else None
+    return engine.get("log_mode") if isinstance(engine, dict) else None
+
+
 def _sum_entered(summary: RunSummary, payload: Payload, _ts: str) -> None:
+    if summary.paused or summary.ended is not None:  # logs of 0.1 to 0.4 say `run_resumed` nowhere
+        _sum_resumed(summary, payload, _ts)
     summary.state = _text(payload.get("state"))
     summary.unanswered.clear()
     if payload.get("attempt", 1) == 1:
         summary.states += 1
 
 
-def _sum_transition(summary: RunSummary, _payload: Payload, _ts: str) -> None:
-    summary.transitions += 1
+def _sum_transition(summary: RunSummary, payload: Payload, _ts: str) -> None:
+    summary.transitions += not ends_run(payload)
 
 
 def _sum_request(summary: RunSummary, payload: Payload, _ts: str) -> None:
@@ -175,6 +184,11 @@ def entry_of(payload: Payload, visits: Mapping[str, int]) -> tuple[str, int, int
     name = str(payload["state"])
     attempt = int(payload.get("attempt", 1))
     return name, int(payload.get("visit", visits.get(name, 0) + (attempt == 1))), attempt
+
+
+def ends_run(payload: Payload) -> bool:
+    """Whether a `transition` leads nowhere: older logs have one where a handler returned ''."""
+    return payload.get("to_state") == ""
 
 
 COUNTS: dict[str, Callable[[RunSummary, Payload, str], None]] = {

@@ -6,7 +6,7 @@ template names has to stand under `require`. That makes a misspelt name an error
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from replayt_core._templates import Path
 from replayt_core._yaml_problems import Problems, listed, nearest
@@ -28,26 +28,51 @@ def check_names(steps: Mapping[str, StepSpec], initial: str, problems: Problems)
     numbers = {name: number for number, name in enumerate(steps)}
     order = list(steps.values())
     before = _ways(order, numbers)
-    givers: dict[str, int] = {}
     gives = [spec.gives for spec in order]
-    for number, given in enumerate(gives):
-        for name in given:
-            givers[name] = givers.get(name, 0) | 1 << number
+    givers = _Givers(gives)
     for number, spec in enumerate(order):
         if spec.name != initial and not before[number] >> numbers[initial] & 1:
             continue
         for use in spec.uses:
-            kinds = _own(spec, use)
-            if not kinds:
-                mask = givers.get(use.path[0], 0) & before[number]
-                kinds = [gives[giver].get(use.path[0]) for giver in _numbers(mask)]
-            if not kinds:
-                known = [*spec.require, *spec.constants]
-                known += [name for name, mask in givers.items() if mask & before[number]]
-                _note_unknown(spec, use, known, problems)
-            else:
-                _check_field(use, kinds, problems)
+            own = _own(spec, use)
+            mask = givers.of(use.path[:1]) & before[number]
+            if own:
+                if not _may_have(own[0], use.path[1:]):
+                    _note_field(use, own[0], problems)
+            elif not mask:
+                _note_unknown(spec, use, _given(spec, givers, before[number]), problems)
+            elif not givers.of(use.path) & mask:
+                first = gives[(mask & -mask).bit_length() - 1]
+                _note_field(use, first[use.path[0]], problems)
         _check_cases(spec, gives, before[number], givers, problems)
+
+
+class _Givers:
+    """Which steps give a value, as a set of bits: one look, however many steps and fields."""
+
+    def __init__(self, gives: Sequence[Mapping[str, TypeSpec | None]]) -> None:
+        self.names: dict[str, int] = {}
+        self._declared: dict[Path, int] = {}
+        self._unknown: dict[Path, int] = {}
+        for number, given in enumerate(gives):
+            for name, kind in given.items():
+                self.names[name] = self.names.get(name, 0) | 1 << number
+                self._note((name,), kind, 1 << number)
+
+    def _note(self, path: Path, kind: TypeSpec | None, bit: int) -> None:
+        if kind is None or kind.is_open:
+            self._unknown[path] = self._unknown.get(path, 0) | bit
+            return
+        self._declared[path] = self._declared.get(path, 0) | bit
+        for name, inner in kind.fields.items():
+            self._note((*path, name), inner, bit)
+
+    def of(self, path: Path) -> int:
+        """The steps whose value may have such a field; what is unknown may have any."""
+        found = self._declared.get(path, 0)
+        for depth in range(1, len(path) + 1):
+            found |= self._unknown.get(path[:depth], 0)
+        return found
 
 
 def _ways(order: Sequence[StepSpec], numbers: Mapping[str, int]) -> list[int]:
@@ -86,21 +111,32 @@ def _own(spec: StepSpec, use: Use) -> Kinds:
     return [spec.require[name]] if name in spec.require else []
 
 
-def _note_unknown(spec: StepSpec, use: Use, known: Sequence[str], problems: Problems) -> None:
+def _given(spec: StepSpec, givers: _Givers, before: int) -> Iterator[str]:
+    """The names that a step could use. Read for the few problems that are told in full."""
+    yield from spec.require
+    yield from spec.constants
+    yield from (name for name, mask in givers.names.items() if mask & before)
+
+
+def _note_unknown(spec: StepSpec, use: Use, known: Iterable[str], problems: Problems) -> None:
+    if problems.full:
+        problems.count()
+        return
     name, shown = use.path[0], _shown(use.path)
     text = f"{shown}: nothing before this place gives {name!r}"
     remedy = f"list it under `require` of step {spec.name!r:.80} if it is an input"
-    meant = None if problems.full else nearest(name, known)
+    meant = nearest(name, known)
     problems.add(
         use.node, f"{text}; did you mean {meant!r}? Else {remedy}" if meant else f"{text}; {remedy}"
     )
 
 
-def _check_field(use: Use, kinds: Kinds, problems: Problems) -> None:
-    """Note a field that none of the possible values has."""
-    if any(_may_have(kind, use.path[1:]) for kind in kinds):
+def _note_field(use: Use, kind: TypeSpec | None, problems: Problems) -> None:
+    """Note a field that none of the possible values has, by the first of them."""
+    if problems.full:
+        problems.count()
         return
-    kind, path = kinds[0], use.path
+    path = use.path
     fields: Mapping[str, TypeSpec] = kind.fields if kind is not None else {}
     for depth, name in enumerate(path[1:], 1):
         if name not in fields:
@@ -130,7 +166,7 @@ def _check_cases(
     spec: StepSpec,
     gives: Sequence[Mapping[str, TypeSpec | None]],
     before: int,
-    givers: Mapping[str, int],
+    givers: _Givers,
     problems: Problems,
 ) -> None:
     """Note cases that cannot come, and values that have no case, where all values are known."""
@@ -139,7 +175,7 @@ def _check_cases(
         return
     name = branch.path[0]
     use = Use(path=branch.path, node=branch.node, after_call=True)
-    mask = givers.get(name, 0) & before
+    mask = givers.of((name,)) & before
     kinds = _own(spec, use) or [gives[giver].get(name) for giver in _numbers(mask)]
     fields, shown = branch.path[1:], ".".join(branch.path)
     found = [kind.at(fields) if kind and _may_have(kind, fields) else None for kind in kinds]

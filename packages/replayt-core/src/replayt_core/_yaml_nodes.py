@@ -139,9 +139,10 @@ class _Builder:
             self._stop(event, f"the anchor &{event.anchor} is not taken; delete it")
         if event.tag is not None:
             self._stop(event, f"the tag {event.tag!r:.60} is not taken; delete it")
-        self._nodes += 1
+        # A placeholder costs what a value costs; so do braces that are none.
+        self._nodes += 1 if kind != "ScalarEvent" else 1 + event.value.count("{")
         if self._nodes > MAX_NODES:
-            self._stop(event, f"more than {MAX_NODES} values; split the workflow")
+            self._stop(event, f"more than {MAX_NODES} values and braces; split the workflow")
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if kind == "ScalarEvent":
             return self._scalar(event, line, column)

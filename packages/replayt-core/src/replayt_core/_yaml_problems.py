@@ -46,9 +46,13 @@ class Problems:
     def add(self, place: Placed, text: str) -> None:
         """Note what is wrong there and what to do."""
         if self.full:
-            self._more += 1
+            self.count()
         else:
             self._found.append((place.line, place.column, text))
+
+    def count(self) -> None:
+        """Note one problem more, which is not told: there is no need to say what it is."""
+        self._more += 1
 
     def add_unknown(
         self, place: Placed, word: str, known: Iterable[str], what: str, remedy: str

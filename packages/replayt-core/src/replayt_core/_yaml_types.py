@@ -54,9 +54,14 @@ class TypeSpec:
         """The type of a field in it. Raises `KeyError` where there can be no such field."""
         if not path:
             return self
-        if self.kind == "any" or (self.kind == "object" and not self.fields):
+        if self.is_open:
             return None
         return self.fields[path[0]].at(path[1:])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may have fields that it does not declare."""
+        return self.kind == "any" or (self.kind == "object" and not self.fields)
 
     @property
     def labels(self) -> tuple[str, ...] | None:

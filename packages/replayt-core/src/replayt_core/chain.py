@@ -3,7 +3,8 @@
 Each line carries `prev`, the first 32 hex digits of the SHA-256 of the line before it (the first
 line: of the run id). In a batch every line but the last says `"more": true`, so that a batch cut
 short is known as torn. A log whose first line has neither `prev` nor `log_schema` was written by
-replayt 0.1 to 0.4: it is *unchained* as a whole.
+replayt 0.1 to 0.4: it is *unchained* as a whole. 0.4 began its logs with an empty line, which is no
+event: it is passed over there, and damage anywhere else.
 """
 
 from __future__ import annotations
@@ -113,13 +114,14 @@ class ChainReader:
         self.head = first_prev(run_id) if head is None else head
         self.chained = chained
         self._batch: list[Event] = []
+        self._empty_first = False
         self._next_seq = seq + 1
         self._next_prev = self.head
 
     @property
     def in_batch(self) -> bool:
-        """Whether the lines so far end inside a batch."""
-        return bool(self._batch)
+        """Whether the lines so far end inside a batch, or behind an empty first line alone."""
+        return bool(self._batch) or (self._empty_first and not self.seq)
 
     def feed(self, line: bytes) -> list[Event]:
         """Take the next line; the whole batch when the line ends one, else nothing.
@@ -127,6 +129,9 @@ class ChainReader:
         Raises `DamagedLogError` when the line does not parse, belongs to another run, breaks the
         numbering or the chain. The reader then stands where it stood.
         """
+        if not line and self._next_seq == 1 and not self._empty_first:
+            self._empty_first = True
+            return []
         try:
             event = decode(line)
         except ValueError as error:
@@ -138,6 +143,8 @@ class ChainReader:
         chained = self.chained
         if chained is None:
             chained = starts_chain(event)
+            if chained and self._empty_first:
+                raise self._damage("stands behind an empty line")
         # A `prev` that is there must be right, in an unchained log too: else a first line that
         # lost its `prev` would make the whole log look unchained.
         if chained or event.prev is not None:
@@ -158,6 +165,7 @@ class ChainReader:
         self._next_seq, self._next_prev = self.seq + 1, self.head
         if not self.seq:
             self.chained = None
+            self._empty_first = False
         return dropped
 
     def _check_link(self, event: Event) -> None:

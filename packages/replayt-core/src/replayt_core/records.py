@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar
 
 from pydantic_core import from_json
 
@@ -27,7 +27,9 @@ from replayt_core._call_rows import (
     tool_row,
 )
 from replayt_core._fold import Approval, RunState, apply, new_state
-from replayt_core._summary import COUNTS, UNFIT, RunSummary, entry_of, millis
+from replayt_core._state_rows import ApprovalRow, StateOutcome, StateRow, TransitionRow
+from replayt_core._summary import COUNTS, UNFIT, RunSummary, ends_run, entry_of, millis
+from replayt_core.chain import decode, starts_chain
 from replayt_core.events import Event, Payload
 
 __all__ = [
@@ -43,54 +45,8 @@ __all__ = [
     "records",
 ]
 
-StateOutcome = Literal["exited", "retried", "paused", "failed"]
 PATH_STATES = 32
 PATH_CHARACTERS = 1_000
-
-
-class StateRow(NamedTuple):
-    """One attempt of a visit; `seq` is that of its `state_entered`.
-
-    `outcome` is None for an attempt that was cut short or is being executed.
-    """
-
-    seq: int
-    ts: str
-    state: str
-    visit: int
-    attempt: int
-    outcome: StateOutcome | None
-    ended_ts: str | None
-    next_state: str | None
-    elapsed_ms: float | None
-
-
-class TransitionRow(NamedTuple):
-    """A move from state to state. `because` is what the visit had looked at, as the log has it."""
-
-    seq: int
-    ts: str
-    from_state: str | None
-    to_state: str | None
-    reason: str | None
-    because: Any
-
-
-class ApprovalRow(NamedTuple):
-    """A request for an approval and its answer; `approved` is None while it waits for one."""
-
-    seq: int
-    ts: str
-    approval_id: str
-    state: str
-    visit: int
-    summary: str
-    details: Any
-    approved: bool | None
-    resolved_ts: str | None
-    by: str | None
-    reason: str | None
-    applied: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +91,7 @@ class DigestBuilder:
         self._path: list[str] = []
         self._calls = LLMCalls()
         self._held: list[Any] = []
+        self._empty_first = False
 
     def feed(self, event: Event) -> None:
         """Take the next event."""
@@ -148,6 +105,15 @@ class DigestBuilder:
         waits for its rest. Raises `ValueError` when anything is not the next event of the run; the
         builder is of no use then, and what is wrong `ChainReader` tells.
         """
+        if data.startswith(b"\n") and not (self._summary.last_seq or self._held):
+            if self._empty_first:
+                raise ValueError("not one event a line")
+            self._empty_first, data = True, data[1:]
+        if self._empty_first and not self._summary.last_seq:
+            if not data:
+                return
+            if starts_chain(decode(data[: data.index(b"\n")])):
+                raise ValueError("an empty line before a chained event")
         # Looking for texts that were seen before costs more than making them anew.
         found = from_json(b"[%b]" % data[:-1].replace(b"\n", b","), cache_strings=False)
         # Two lines that are JSON only together, or two events in one line, are no log.
@@ -293,35 +259,42 @@ class _RecordsBuilder:
             )
         )
 
-    def _exited(self, event: Event, _state: RunState) -> None:
+    def _exited(self, event: Event, state: RunState) -> None:
         self._end_state(
             event,
+            state,
             "exited",
             next_state=_text(event.payload.get("next_state")),
             elapsed_ms=millis(event.payload.get("elapsed_ms")),
         )
 
-    def _retried(self, event: Event, _state: RunState) -> None:
-        self._end_state(event, "retried")
+    def _retried(self, event: Event, state: RunState) -> None:
+        self._end_state(event, state, "retried")
 
-    def _failed(self, event: Event, _state: RunState) -> None:
-        self._end_state(event, "failed")
+    def _failed(self, event: Event, state: RunState) -> None:
+        self._end_state(event, state, "failed")
 
-    def _paused(self, event: Event, _state: RunState) -> None:
-        self._end_state(event, "paused")
+    def _paused(self, event: Event, state: RunState) -> None:
+        self._end_state(event, state, "paused")
 
     def _resumed(self, _event: Event, _state: RunState) -> None:
         if self._states and self._states[-1].outcome == "paused":
             # The attempt goes on.
             self._states[-1] = self._states[-1]._replace(outcome=None, ended_ts=None)
 
-    def _end_state(self, event: Event, outcome: StateOutcome, **found: Any) -> None:
-        if self._states and self._states[-1].outcome is None:
+    def _end_state(
+        self, event: Event, state: RunState, outcome: StateOutcome, **found: Any
+    ) -> None:
+        # In older logs a retry enters no state: all attempts of a visit are one row.
+        ended = (None,) if state.chained else (None, "retried")
+        if self._states and self._states[-1].outcome in ended:
             last = self._states[-1]._replace(outcome=outcome, ended_ts=event.ts, **found)
             self._states[-1] = last
 
     def _moved(self, event: Event, _state: RunState) -> None:
         payload = event.payload
+        if ends_run(payload):
+            return
         self._transitions.append(
             TransitionRow(
                 event.seq,

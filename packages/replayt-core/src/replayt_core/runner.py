@@ -96,6 +96,8 @@ class Runner(Launcher):
 
         `at` is a seq (the visit it belongs to) or a state (its last visit; `STATE:2`: the
         second). Calls are real and approvals are asked again; nothing is served from the parent.
+        The log of a run of replayt 0.1 to 0.4 knows the context only where the run began: to fork
+        it elsewhere without `changes` raises `RefusedError`.
         """
         with self.forking(run_id, at, changes, new_run_id, tags) as session:
             return self._drive(session)

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from replayt_core._fold import RunState, apply, new_state
+from replayt_core._summary import ends_run
 from replayt_core.events import Event, Payload
 
 __all__ = ["TimelineEntry", "timeline"]
@@ -128,6 +129,8 @@ def _state_exited(_state: RunState, payload: Payload, _seq: int) -> tuple[str, D
 
 
 def _transition(_state: RunState, payload: Payload, _seq: int) -> tuple[str, Details]:
+    if ends_run(payload):
+        return f"{payload['from_state']} is the last", {}
     looked_at = [
         f"{item['read']} {item['name']}" + (f" (seq {item['seq']})" if item.get("seq") else "")
         for item in payload.get("because") or ()
@@ -142,7 +145,8 @@ def _llm_request(_state: RunState, payload: Payload, _seq: int) -> tuple[str, De
     effective = payload.get("effective") or {}
     messages = payload.get("messages") or ()
     parts = [str(effective[name]) for name in ("provider", "model") if effective.get(name)]
-    wanted = payload.get("schema_name") or "a text"
+    # Logs of replayt 0.2 do not say what for.
+    wanted = payload.get("schema_name") or ("a text" if "schema_name" in payload else "a reply")
     repair = payload.get("repair")
     ask = f"ask the model for {wanted}"
     if repair:
@@ -151,7 +155,9 @@ def _llm_request(_state: RunState, payload: Payload, _seq: int) -> tuple[str, De
         ask + (f": {', '.join(parts)}" if parts else ""),
         {
             "host": effective.get("host"),
-            "messages": ", ".join(f"{item['role']} {item['bytes']} B" for item in messages),
+            "messages": ", ".join(
+                f"{item['role']} {item['bytes']} B" for item in messages if "bytes" in item
+            ),
             "asked for": payload.get("overrides"),
             "content": [_shown_content(item) for item in messages if "content" in item],
         },
@@ -182,7 +188,10 @@ def _llm_response(_state: RunState, payload: Payload, _seq: int) -> tuple[str, D
             "took": _millis(payload, "latency_ms"),
             "tokens": payload.get("usage"),
             "finish reason": payload.get("finish_reason"),
-            "reply": reply.get("content") or reply.get("preview"),
+            "reply": reply.get("content")
+            or reply.get("preview")
+            or payload.get("content")
+            or payload.get("content_preview"),
         },
     )
 
@@ -232,7 +241,7 @@ def _approval_resolved(state: RunState, payload: Payload, seq: int) -> tuple[str
     ignored = state.ignored_resolutions.get(seq)
     if ignored is not None:
         return f"answer to {payload.get('approval_id')} is ignored", {"because": ignored}
-    by = payload.get("by")
+    by = payload.get("by", payload.get("resolver"))
     return (
         f"{payload['approval_id']} is {_answer(payload)}" + (f" by {by}" if by else ""),
         {"reason": payload.get("reason")},
@@ -240,10 +249,15 @@ def _approval_resolved(state: RunState, payload: Payload, seq: int) -> tuple[str
 
 
 def _approval_applied(_state: RunState, payload: Payload, _seq: int) -> tuple[str, Details]:
+    if "approval_state" in payload:  # as replayt 0.2 to 0.4 wrote it
+        return f"run acts on it: {payload['approval_state']} is left", {}
     return f"run acts on it: {payload['approval_id']} is {_answer(payload)}", {}
 
 
-def _retry_scheduled(_state: RunState, payload: Payload, _seq: int) -> tuple[str, Details]:
+def _retry_scheduled(state: RunState, payload: Payload, _seq: int) -> tuple[str, Details]:
+    if not state.chained:  # `attempt` is the one that failed
+        failed = f"attempt {payload['attempt']} of {payload['max_attempts']} failed"
+        return f"{failed}: {_error(payload['error'])}", {}
     return (
         f"attempt {payload['attempt']} of {payload['max_attempts']} in "
         f"{payload['delay_seconds']} s",
@@ -255,6 +269,8 @@ def _run_paused(state: RunState, payload: Payload, _seq: int) -> tuple[str, Deta
     request = state.approvals.get(payload.get("request_seq") or 0)
     if request is not None:
         return f"run waits for approval {request.approval_id}", _delta(payload)
+    if "approval_id" in payload:
+        return f"run waits for approval {payload['approval_id']}", {}
     return f"run waits: {payload['reason']}", {"call": payload.get("call"), **_delta(payload)}
 
 

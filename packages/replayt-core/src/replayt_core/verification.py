@@ -77,7 +77,8 @@ def verify(
     """Check one run's events: the chain, the numbering, the legality of every move.
 
     With a workflow its handlers are executed again against the log, to the first difference; logs
-    of replayt 0.1 to 0.4 are not, since they lack what it takes. `tools` are those the runner was
+    of replayt 0.1 to 0.4 are not, since they lack what it takes. Nor are their moves judged, but
+    for a second beginning in the same log. `tools` are those the runner was
     given. Of `llm_client` only `effective` is asked: where a model, host or limit differs from
     what was recorded, a note says so. After `timeout_seconds` a handler is stopped at its next use
     of `ctx`, which is a difference; one that never comes back cannot be stopped from here.

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from replayt_core._fold import RunState, apply, new_state
 from replayt_core._journal import RecordedCall, recorded_calls
+from replayt_core._summary import ends_run
 from replayt_core.events import Event, Payload
 
 __all__ = ["Branch", "Cause", "why"]
@@ -66,7 +67,7 @@ def _branches(events: Iterable[Event]) -> Iterable[Branch]:
         apply(run, event)
         if event.type == "state_entered":
             seen = dict(run.context)
-        elif event.type == "transition":
+        elif event.type == "transition" and not ends_run(event.payload):
             yield _branch(run, event, seen, calls, writers)
 
 

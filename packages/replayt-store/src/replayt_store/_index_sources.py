@@ -305,7 +305,12 @@ def _file_lines(path: str, count: int) -> Iterator[bytes]:
     except OSError:
         return
     try:
-        for lines in whole_lines(fd, os.fstat(fd).st_size):
+        pieces = whole_lines(fd, os.fstat(fd).st_size)
+        for number, piece in enumerate(pieces):
+            # An empty first line is no event: replayt 0.4 began its logs with one.
+            lines = piece if number else piece.removeprefix(b"\n")
+            if not lines:
+                continue
             there = lines.count(b"\n")
             if there > count:
                 yield b"".join(part + b"\n" for part in lines.split(b"\n", count)[:count])

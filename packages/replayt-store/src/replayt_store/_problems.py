@@ -62,6 +62,14 @@ def not_a_log(run_id: str, path: str) -> DamagedLogError:
     )
 
 
+def only_read(path: str) -> StoreWriteError:
+    """A database of an older release, which is never written."""
+    return StoreWriteError(
+        f"{path} was written by replayt 0.1 to 0.4 and is only read: copy its runs to a new file "
+        f"and go on there (`replayt store copy sqlite:///{path} sqlite:///new.db`)"
+    )
+
+
 # By the text, which has been the same for a decade: Python 3.10 does not tell SQLite's code.
 _SQLITE_CAUSES = {
     "database or disk is full": _CAUSES[errno.ENOSPC],

@@ -60,8 +60,10 @@ class Scan:
                 yield batch
 
     def _damaged(self, damage: DamagedLogError, offset: int) -> DamagedLogError:
-        # `seq` is the number of the line: every line is one event, from 1 without gaps.
-        number = damage.where.rpartition(" ")[2]
+        # `seq` is the number of the line: every line is one event, from 1 without gaps. Only what
+        # replayt 0.4 wrote has an empty line before them.
+        self.file.seek(0)
+        number = int(damage.where.rpartition(" ")[2]) + (self.file.read(1) == b"\n")
         where = f"{self.shown}, line {number}, byte {offset}"
         return DamagedLogError(
             f"{damage} ({where}). What stands before it can be read; nothing is appended",

@@ -45,7 +45,7 @@ from replayt_store._forks import stop_for_fork
 from replayt_store._lock_files import patiently
 from replayt_store._migrations import Layout
 from replayt_store._os import System
-from replayt_store._problems import cause, database_problem
+from replayt_store._problems import cause, database_problem, only_read
 
 BUSY_SECONDS = 10.0
 """How long a write waits for the writes of others, which take milliseconds each."""
@@ -175,6 +175,12 @@ class Database:
 
     # --- writing ------------------------------------------------------------------------------
 
+    def check_writable(self) -> None:
+        """Raise what a write would be refused with; nothing is made or changed."""
+        layout: Layout | None = self.read(lambda _cursor, layout: layout, nothing=None)
+        if layout == "legacy":
+            raise only_read(self._shown)
+
     def _for_writing(self) -> Cursor:
         opened = self._writer
         if opened is not None:
@@ -189,11 +195,7 @@ class Database:
             # Whatever is refused is refused without a change to it.
             found = self._for_reading()
             if found is not None and found.layout == "legacy":
-                raise StoreWriteError(
-                    f"{self._shown} was written by replayt 0.1 to 0.4 and is only read: copy its "
-                    "runs to a new file and go on there (`replayt store copy "
-                    f"sqlite:///{self._shown} sqlite:///new.db`)"
-                )
+                raise only_read(self._shown)
             self._drop()
             with _OPENING:
                 self._writer = self._open_writer()

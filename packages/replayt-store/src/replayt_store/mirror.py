@@ -219,6 +219,7 @@ class _Locks(_Mirrored):
         with ExitStack() as held:
             held.enter_context(cast(LocksRuns, self.primary).lock(run_id))
             for number, mirror in enumerate(self.mirrors):
+                self._check_writable(number, run_id)
                 if isinstance(mirror, LocksRuns):
                     try:
                         held.enter_context(mirror.lock(run_id))
@@ -235,6 +236,17 @@ class _Locks(_Mirrored):
                 yield
             finally:
                 self._forget(run_id)
+
+    def _check_writable(self, number: int, run_id: str) -> None:
+        """Say what is sure to fail before anything is executed, not after the first append."""
+        check = getattr(self.mirrors[number], "check_writable", None)
+        if check is None:
+            return
+        try:
+            check()
+        except Exception as error:
+            text = f"{self._name(number)} cannot follow: {_sentence(error)}"
+            self._complain(number, MirrorError(f"run {run_id} was not taken up, for {text}"), error)
 
 
 class _Repairs(_Mirrored):

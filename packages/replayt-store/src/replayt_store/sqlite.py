@@ -114,6 +114,13 @@ class SQLiteStore:
         """Close the file, which makes it whole without its `-wal`. The next use opens it again."""
         self._database.close()
 
+    def check_writable(self) -> None:
+        """Raise what every append would: of a database of replayt 0.1 to 0.4, `StoreWriteError`.
+
+        A file that is no database of runs raises as when it is read. Nothing is made or changed.
+        """
+        self._database.check_writable()
+
     # --- EventStore -----------------------------------------------------------------------------
 
     def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:

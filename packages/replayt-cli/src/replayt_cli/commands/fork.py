@@ -8,12 +8,12 @@ import typer
 
 from replayt_cli.options import (
     DEFAULT_MAX_STEPS,
+    LOG_MODES,
     BudgetCalls,
     BudgetTokens,
     Debug,
     DryRun,
     LogDir,
-    LogModeName,
     MaxSteps,
     OptionalText,
     OptionalTexts,
@@ -64,7 +64,15 @@ def fork(
         ),
     ] = None,
     tags: Tags = None,
-    log_mode: LogModeName = None,
+    log_mode: Annotated[
+        OptionalText,
+        typer.Option(
+            "--log-mode",
+            metavar=LOG_MODES,
+            help="What the log keeps of model traffic.  [default: as the other run]",
+            show_default=False,
+        ),
+    ] = None,
     max_steps: MaxSteps = DEFAULT_MAX_STEPS,
     timeout: Timeout = None,
     budget_tokens: BudgetTokens = None,

@@ -16,9 +16,7 @@ def report(
     """Make one HTML page of a run, to be looked at, kept or sent.
 
     It holds everything, loads nothing and runs no script. Reads the log and nothing else. Without
-    --out the page goes to stdout; where that is a terminal, into RUN_ID.html. Example:
-
-    replayt report @last --out report.html
+    --out the page goes to stdout; where that is a terminal, into RUN_ID.html.
     """
     import sys
 

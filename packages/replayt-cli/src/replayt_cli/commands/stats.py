@@ -55,7 +55,7 @@ def stats(
     """
     from replayt_cli import exit_codes
     from replayt_cli.analysis import Question, since, statistics
-    from replayt_cli.inputs import read_tags
+    from replayt_cli.inputs import check_text, read_tags
     from replayt_cli.render.json import print_json
     from replayt_cli.render.statistics import print_statistics, statistics_document
     from replayt_cli.stores import choose_store
@@ -65,7 +65,7 @@ def stats(
     choice = choose_store(log_dir, store_url, source=sqlite)
     selection = Selection(
         tags=read_tags(tags),
-        workflow=workflow,
+        workflow=None if workflow is None else check_text(workflow, "--workflow"),
         since=None if days is None else since(days, SystemClock().now()),
     )
     found = statistics(

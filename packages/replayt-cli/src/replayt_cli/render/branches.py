@@ -15,14 +15,17 @@ _VALUE_CHARS = 160
 
 def print_branches(run: RecordedRun, branches: Sequence[Branch]) -> None:
     """A headline, then a paragraph a move."""
-    echo(headline(run))
+    for line in wrap(headline(run), width(), indent=""):
+        echo(line)
     if not branches:
         echo("it has made no move yet")
     for branch in branches:
         echo()
         visit = f", visit {branch.visit}" if branch.visit > 1 else ""
         move = f"{one_line(branch.from_state)} -> {one_line(branch.to_state)}"
-        echo(f"{paint(move, 'bold')}  (seq {branch.seq}{visit})")
+        for line in wrap(f"{move}  (seq {branch.seq}{visit})", width(), indent=""):
+            shown, before, place = line.partition("  (seq ")
+            echo(f"{paint(shown, 'bold')}{before}{place}")
         _line("because", branch.reason or "no reason is recorded")
         for cause in branch.causes:
             _line("looked at", _looked_at(cause))

@@ -59,7 +59,9 @@ def print_diff(a: RecordedRun, b: RecordedRun, found: RunDiff) -> None:
 
 def _print_head(side: str, run: RecordedRun) -> None:
     summary = run.state.summary
-    echo(f"{paint(side, STYLES[side.lower()])}  {headline(run)}")
+    mark = paint(side, STYLES[side.lower()])
+    for line in wrap(f"{mark}  {headline(run)}", width(), indent=""):
+        echo(line)
     facts = [f"started {short_time(summary.started_ts)}"]
     if summary.tags:
         tags = ", ".join(f"{key}={value}" for key, value in sorted(summary.tags.items()))
@@ -136,7 +138,8 @@ def _print_figures(found: RunDiff) -> None:
 
 def _figure(figure: Delta, unit: str) -> str:
     text = f"A {figure.a or 0:,.0f}{unit}, B {figure.b or 0:,.0f}{unit}"
-    return f"{text} ({figure.delta or 0:+,.0f}{unit})" if figure.delta else text
+    more = round(figure.delta or 0)
+    return f"{text} ({more:+,}{unit})" if more else text
 
 
 def _line(label: str, text: str) -> None:

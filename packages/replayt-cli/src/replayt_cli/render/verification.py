@@ -18,7 +18,9 @@ def print_report(run: CheckedRun) -> None:
     summary = run.summary
     name = f"{summary.workflow_name}@{summary.workflow_version}"
     shown = "" if summary.workflow_name is None else f"  {one_line(name)}"
-    echo(f"run {run.run_id}{shown}  {paint(run.finding, run.finding)}")
+    status = paint(run.finding, run.finding)
+    for line in wrap(f"run {run.run_id}{shown}  {status}", width(), indent=""):
+        echo(line)
     found = run.verification
     if found is None:
         _field("timed out" if run.timed_out else "damage", run.problem or "")

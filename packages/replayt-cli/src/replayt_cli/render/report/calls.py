@@ -241,6 +241,9 @@ def _reply(source: Source, response: dict[str, Any]) -> list[Block]:
         note = f"its beginning; log mode {source.log_mode or 'not recorded'} keeps no more"
         size = _size(reply)
         return [source.block("reply", reply["preview"], note=f"{note}; {size}" if size else note)]
+    for key in ("content", "content_preview"):  # where replayt 0.1 to 0.4 wrote it
+        if isinstance(response.get(key), str):
+            return [source.block("reply", response[key])]
     return [Block("reply", absent=_not_kept(source, reply))]
 
 

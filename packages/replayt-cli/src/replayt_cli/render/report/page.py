@@ -33,6 +33,7 @@ _KEPT = {
 _STANDS = {
     "interrupted": "The log has no end: the process that executed the run ended before the run "
     "did. It can be resumed.",
+    "unchained": "The log has no end: the process that executed the run ended before the run did.",
     "running": "The run is being executed: this page ends with the last event that was written.",
 }
 
@@ -189,7 +190,9 @@ def _notices(run: RecordedRun) -> list[Notice]:
                 text=approval.summary,
                 command=command_line(
                     "replayt", "resume", "TARGET", state.run_id, "--approval", approval.approval_id
-                ),
+                )
+                if state.chained
+                else "",
                 seq=approval.request_seq,
             )
         )
@@ -211,6 +214,8 @@ def _unfinished(run: RecordedRun) -> str:
         return (
             f"The process ended, the run did not: {last.payload.get('reason')}. It can be resumed."
         )
+    if not run.state.chained and run.status == "interrupted":
+        return _STANDS["unchained"]
     return _STANDS[run.status]
 
 

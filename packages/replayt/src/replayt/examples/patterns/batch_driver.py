@@ -35,7 +35,7 @@ def _work(tasks: Connection, target: str, log_dir: str) -> None:
     try:
         while True:
             tasks.send(run_once(workflow, store, tasks.recv()))
-    except (EOFError, OSError):
+    except (EOFError, OSError, KeyboardInterrupt):  # the run that was cut short says so in its log
         return
 
 
@@ -64,21 +64,26 @@ def run_all(
         with suppress(OSError):  # it has died; waiting for its answer tells
             connection.send(task)
 
-    for _ in range(min(processes, len(waiting))):
-        start()
-    while busy:
-        for connection in cast("list[Connection]", wait(list(busy))):
-            task, process = busy.pop(connection)
-            try:
-                yield connection.recv()
-            except (EOFError, OSError):
-                process.join()
-                why = f"its process ended with {process.exitcode}; start the batch again"
-                yield run_id_of(load(target), task), "died", why
-                if waiting:
-                    start()
-            else:
-                give(connection, process)
+    try:
+        for _ in range(min(processes, len(waiting))):
+            start()
+        while busy:
+            for connection in cast("list[Connection]", wait(list(busy))):
+                task, process = busy.pop(connection)
+                try:
+                    yield connection.recv()
+                except (EOFError, OSError):
+                    process.join()
+                    why = f"its process ended with {process.exitcode}; start the batch again"
+                    yield run_id_of(load(target), task), "died", why
+                    if waiting:
+                        start()
+                else:
+                    give(connection, process)
+    finally:  # Ctrl-C reaches the processes, too: each says in its log that it was interrupted
+        for connection, (_, process) in busy.items():
+            connection.close()
+            process.join()
 
 
 def read_inputs(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
@@ -112,7 +117,12 @@ def main() -> int:
     except (OSError, ValueError) as error:
         options.error(str(error))
     unique = {run_id_of(workflow, inputs): inputs for inputs in lines}
-    outcomes = list(run_all(chosen.target, list(unique.values()), chosen.log_dir, chosen.processes))
+    tasks = list(unique.values())
+    try:
+        outcomes = list(run_all(chosen.target, tasks, chosen.log_dir, chosen.processes))
+    except KeyboardInterrupt:
+        print("stopped; start it again to go on", file=sys.stderr)
+        return 130
     counts = Counter(status for _, status, _ in outcomes)
     report = {
         "lines": len(lines) + len(bad),

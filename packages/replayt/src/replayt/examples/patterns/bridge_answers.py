@@ -1,64 +1,13 @@
-"""Read what paused runs ask, and answer exactly that.
+"""What paused runs ask, and going on with those that have their answer.
 
-Why it exists: a page may be open for an hour. In that time someone else may answer, the run may go
-on and ask for something else under the same name. So an answer names the request it belongs to, by
-its seq and by the digest of what was shown, and both are looked at under the run's lock.
+Why it exists: the page that asks people and the worker that has the workflow's code are two
+programs, which know each other by the log alone. The answer itself is `replayt.resolve`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
-from replayt import (
-    Approval,
-    DamagedLogError,
-    Event,
-    RefusedError,
-    Runner,
-    RunResult,
-    Workflow,
-    fold,
-    resolve,
-)
+from replayt import Approval, DamagedLogError, RefusedError, Runner, RunResult, Workflow, fold
 from replayt.persistence import JSONLStore
-
-
-class StaleAnswerError(RefusedError):
-    """The run asks for something else than what was shown to whoever answered."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """What a person had in front of them: one request, by its seq and its digest."""
-
-    run_id: str
-    approval_id: str
-    seq: int
-    digest: str
-
-    def is_what(self, asked: Approval) -> bool:
-        """Whether that request is the one that was shown."""
-        return (asked.request_seq, asked.digest) == (self.seq, self.digest)
-
-
-class _AsShown(JSONLStore):
-    """`resolve` reads the run under its lock; this compares what it reads with what was shown."""
-
-    def __init__(self, directory: Path, shown: Shown) -> None:
-        super().__init__(directory)
-        self._shown = shown
-
-    def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
-        events = list(super().read(run_id, after=after))
-        asked = fold(run_id, events).approvals.values()
-        latest = [item for item in asked if item.approval_id == self._shown.approval_id][-1:]
-        if latest and not self._shown.is_what(latest[0]):
-            raise StaleAnswerError(
-                f"run {run_id} asks for something else by now; nothing was answered: look again"
-            )
-        yield from events
 
 
 def waiting(store: JSONLStore) -> list[tuple[str, Approval]]:
@@ -72,16 +21,6 @@ def waiting(store: JSONLStore) -> list[tuple[str, Approval]]:
         if state.phase == "paused":
             found += [(run_id, asked) for asked in state.open_approvals()]
     return sorted(found, key=lambda item: (item[1].requested_ts, item[0]))
-
-
-def answer(directory: Path, shown: Shown, *, approved: bool, by: str, reason: str | None) -> None:
-    """Write an answer to exactly what was shown.
-
-    Raises `ApprovalConflictError` when someone else was faster and said otherwise,
-    `StaleAnswerError` when the run asks for something else by now.
-    """
-    store = _AsShown(directory, shown)
-    resolve(store, shown.run_id, shown.approval_id, approved=approved, by=by, reason=reason)
 
 
 def resume_answered(workflow: Workflow, store: JSONLStore) -> list[RunResult]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from replayt import RefusedError, ReplaytError
+from replayt import RefusedError, ReplaytError, resolve
 from replayt.examples.patterns import bridge_answers, bridge_pages
 from replayt.examples.patterns.bridge_sessions import LIFETIME_SECONDS, Sessions
 from replayt.persistence import JSONLStore
@@ -80,20 +80,21 @@ class ApprovalBridge:
             return "403 Forbidden", bridge_pages.message_page("Refused", text), []
         try:
             approved = {"approve": True, "reject": False}[form["answer"]]
-            shown = bridge_answers.Shown(
-                run_id=form["run_id"],
-                approval_id=form["approval_id"],
-                seq=int(form["seq"]),
-                digest=form["digest"],
-            )
+            run_id, approval_id, seq = form["run_id"], form["approval_id"], int(form["seq"])
         except (KeyError, ValueError):
             return "400 Bad Request", bridge_pages.message_page("Refused", "Not a whole form."), []
         reason = form.get("reason", "").strip()[:500] or None
         try:
-            bridge_answers.answer(
-                self._directory, shown, approved=approved, by=person, reason=reason
+            resolve(
+                JSONLStore(self._directory),
+                run_id,
+                approval_id,
+                approved=approved,
+                by=person,
+                reason=reason,
+                request_seq=seq,
             )
-        except RefusedError as error:  # ApprovalConflictError: somebody else was faster
+        except RefusedError as error:  # somebody else was faster, or the run asks anew
             return "409 Conflict", bridge_pages.message_page("Not answered", str(error)), []
         except ReplaytError as error:
             return "404 Not Found", bridge_pages.message_page("Not answered", str(error)), []

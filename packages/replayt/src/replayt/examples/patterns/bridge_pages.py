@@ -14,8 +14,9 @@ from replayt import Approval
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
     "article{border:1px solid #767676;border-radius:6px;padding:0 1rem 1rem;margin:1rem 0}"
+    "h2,code{overflow-wrap:anywhere}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f2f2f2;padding:.5rem}"
-    "input[name=reason]{width:100%;box-sizing:border-box;margin:.3rem 0 .8rem}"
+    "textarea{width:100%;box-sizing:border-box;margin:.3rem 0 .8rem}"
     "[role=alert]{border-left:4px solid #b00020;padding-left:.8rem}"
 )
 
@@ -40,7 +41,8 @@ def sign_in_page(message: str = "") -> str:
     alert = f'<p role="alert">{visible(message)}</p>' if message else ""
     return page(
         "Sign in",
-        f'{alert}<form method="post" action="/sign-in"><label>Token '
+        f'{alert}<form method="post" action="/sign-in">'
+        '<input autocomplete="username" hidden><label>Token '
         '<input type="password" name="token" autocomplete="current-password" required></label> '
         "<button>Sign in</button></form>",
     )
@@ -66,19 +68,19 @@ def _article(run_id: str, asked: Approval, form_token: str) -> str:
         "run_id": run_id,
         "approval_id": asked.approval_id,
         "seq": str(asked.request_seq),
-        "digest": asked.digest,
     }
     fields = "".join(
         f'<input type="hidden" name="{name}" value="{escape(value, quote=True)}">'
         for name, value in hidden.items()
     )
+    # A text area for the reason: Enter in a line of input would press the first button, Approve.
     details = visible(json.dumps(asked.details, indent=2, ensure_ascii=False))
     return (
         f"<article><h2>{visible(asked.summary) or visible(asked.approval_id)}</h2>"
         f"<pre>{details}</pre><p>Run {visible(run_id)}, {visible(asked.approval_id)}, asked "
         f"{visible(asked.requested_ts)}<br>digest <code>{visible(asked.digest)}</code></p>"
         f'<form method="post" action="/answer">{fields}<label>Reason '
-        '<input name="reason" maxlength="500"></label>'
+        '<textarea name="reason" maxlength="500" rows="2"></textarea></label>'
         '<button name="answer" value="approve">Approve</button> '
         '<button name="answer" value="reject">Reject</button></form></article>'
     )

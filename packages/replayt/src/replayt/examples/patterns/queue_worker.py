@@ -110,13 +110,17 @@ def main() -> int:
         workflow = load(chosen.target)
     except ValueError as error:
         options.error(str(error))
-    counts = work(
-        workflow,
-        JSONLStore(chosen.log_dir),
-        Queue(chosen.queue),
-        visibility_seconds=chosen.visibility,
-        max_deliveries=chosen.max_deliveries,
-    )
+    try:
+        counts = work(
+            workflow,
+            JSONLStore(chosen.log_dir),
+            Queue(chosen.queue),
+            visibility_seconds=chosen.visibility,
+            max_deliveries=chosen.max_deliveries,
+        )
+    except KeyboardInterrupt:
+        print("stopped; what it was at comes again", file=sys.stderr)
+        return 130
     print(f"{counts['done']} done, {counts['dead']} put aside")
     return 1 if counts["dead"] else 0
 

@@ -57,7 +57,8 @@ class Pseudonyms:
 class AlsoSecret:
     """A client that also names secrets which it does not use itself, so that no event holds them.
 
-    Give it to `Runner(llm_client=...)`: then they are known before the first event is written.
+    Give it to `Runner(llm_client=...)`: then they are known before the first event is written. With
+    an `AsyncRunner` its calls are made in threads.
     """
 
     def __init__(self, client: LLMClient, secrets: Sequence[str]) -> None:

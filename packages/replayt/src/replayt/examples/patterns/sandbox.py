@@ -1,13 +1,8 @@
 """Someone else's loop in a process of its own: bounded, without network, JSON in and out.
 
 Why it exists: a framework that plans and calls models in a loop of its own can be useful, but it
-cannot be replayed. So it only proposes. It runs in a subprocess with limits and without this
-process's environment, its answer is validated, and the workflow decides what becomes of it. The log
-holds task and proposal, so `verify` executes the workflow again without running the loop.
-
-    propose --> publish
-       |
-       +-----> edit_by_hand
+cannot be replayed, and nobody knows beforehand what it uses. So it runs in a subprocess with limits
+and without this process's environment, and its answer is validated. `sandbox_step` shows the step.
 
 The limits hold on POSIX. The network is closed with `unshare` on Linux where the system permits
 it; where it cannot be closed, nothing is run. This stops mistakes and runaway loops. It does not
@@ -29,9 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from replayt import RunContext, ToolError, Workflow
+from pydantic import BaseModel, ValidationError
 
 CLOSE_NETWORK = ("unshare", "--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child")
 CHILD = Path(__file__).with_name("sandbox_child.py")
@@ -108,45 +101,3 @@ def run_contained(
         return answer.model_validate_json(text)
     except ValidationError as error:
         raise SandboxError(f"no {answer.__name__}: {error.error_count()} fault(s)") from None
-
-
-class Proposal(BaseModel):
-    """What the loop may answer, and nothing else."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    title: str = Field(min_length=1, max_length=80)
-    rounds: int = Field(ge=1, le=50)
-
-
-def make_workflow(program: Path, limits: Limits) -> Workflow:
-    """A workflow that asks the loop in `program` for a title and decides by its own rule."""
-    wf = Workflow("sandbox", version="1")
-    wf.set_initial("propose")
-
-    def propose_title(text: str) -> Proposal:
-        """Run the loop once."""
-        return run_contained(program, {"text": text}, Proposal, limits)
-
-    @wf.step("propose", to=["publish", "edit_by_hand"], expects={"text": str, "banned": list})
-    def propose(ctx: RunContext) -> str:
-        ctx.tools.register(propose_title)
-        try:
-            found: Proposal = ctx.tools.call("propose_title", {"text": ctx.get("text")})
-        except ToolError as error:
-            ctx.because(f"no proposal: {error.message}")
-            return "edit_by_hand"
-        ctx.set("title", found.title)
-        bad = [word for word in ctx.get("banned") if word.lower() in found.title.lower()]
-        ctx.because(f"banned: {', '.join(bad)}" if bad else "the title breaks no rule")
-        return "edit_by_hand" if bad else "publish"
-
-    @wf.step("publish")
-    def publish(ctx: RunContext) -> None:
-        ctx.note("published", ctx.get("title"))
-
-    @wf.step("edit_by_hand")
-    def edit_by_hand(ctx: RunContext) -> None:
-        ctx.note("waits", "A person writes the title.")
-
-    return wf

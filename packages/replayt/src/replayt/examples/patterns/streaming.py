@@ -49,11 +49,10 @@ def stream_chat(base_url: str, api_key: str | None, body: dict[str, Any], show: 
     try:
         sent = json.dumps({**body, "stream": True})
         connection.request("POST", f"{parts.path.rstrip('/')}/chat/completions", sent, headers)
-        response = connection.getresponse()
-        if response.status != 200:
-            raise ConnectionError(f"the server said {response.status}")
-        for event in _events(response):
-            for choice in event.get("choices", [])[:1]:
+        with connection.getresponse() as response:
+            if response.status != 200:
+                raise ConnectionError(f"the server said {response.status}")
+            for choice in _choices(response):
                 if piece := choice.get("delta", {}).get("content"):
                     pieces.append(piece)
                     show(piece)
@@ -67,15 +66,15 @@ def stream_chat(base_url: str, api_key: str | None, body: dict[str, Any], show: 
     return Streamed(text="".join(pieces), pieces=len(pieces), finish_reason=reason)
 
 
-def _events(response: HTTPResponse) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a stream of server-sent events, up to `[DONE]`."""
+def _choices(response: HTTPResponse) -> Iterator[dict[str, Any]]:
+    """What a stream of server-sent events holds, up to `[DONE]`."""
     while line := response.readline(MAX_LINE_BYTES):
         name, _, data = line.decode("utf-8").partition(":")
         if name != "data":
             continue
         if data.strip() == "[DONE]":
             return
-        yield json.loads(data)
+        yield from json.loads(data).get("choices", [])[:1]
 
 
 def make_workflow(
