@@ -417,3 +417,24 @@ def test_of_all_runs_one_at_a_time_is_in_memory(triage: Shell) -> None:
     longest = max(len(list(JSONLStore(".replayt/runs").read(id_))) for id_ in store.run_ids())
     assert max(store.events) - min(store.events) <= longest
     assert max(store.rows) - min(store.rows) <= 1
+
+
+def test_a_second_attempt_is_no_second_visit(shell: Shell) -> None:
+    shell.write("tries.py", TRIES)
+    assert shell.call("run", "tries.py").code == 0
+    document = shell.call("graph", "tries.py", "--runs", "-f", "json").json
+    assert document["states"] == [{"name": "only", "visits": 1}]
+
+
+TRIES = """
+from replayt_core import RetryPolicy, Workflow
+
+wf = Workflow("tries")
+wf.set_initial("only")
+
+
+@wf.step("only", retries=RetryPolicy(max_attempts=2, backoff_seconds=0))
+def only(ctx):
+    if ctx.attempt == 1:
+        raise ValueError("no luck")
+"""

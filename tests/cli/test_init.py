@@ -322,6 +322,8 @@ def test_what_ci_runs_passes_in_a_new_project(shell: Shell, template: str) -> No
     ended = shell.call("init", "--template", template, "--ci", "github")
     assert ended.code == 0
     assert (shell.directory / "runs/first.jsonl").is_file()
+    if TEMPLATES[template].waits:
+        assert shell.events("first", "runs")[-1]["payload"]["final_state"] == "publish"
     commands = commands_of(shell.directory)
     workflow = TEMPLATES[template].workflow
     assert commands == [

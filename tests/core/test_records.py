@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replayt_core import Event, MemoryStore, RunContext, fold, summarize
+from replayt_core import (
+    Event,
+    MemoryStore,
+    RunContext,
+    Runner,
+    ToolError,
+    Workflow,
+    fold,
+    summarize,
+)
 from replayt_core.chain import first_prev, line_hash, read_lines, seal
 from replayt_core.events import Draft
 from replayt_core.payloads import PAYLOADS
@@ -328,3 +338,22 @@ def test_no_payload_is_odd_enough_to_be_fatal(drafts: list[tuple[str, dict[str, 
     assert by_lines(RUN, text_of(read)) == found
     assert found.summary.last_seq == len(events)
     assert all(isinstance(row, tuple) for row in (*rows.states, *rows.llm_calls))
+
+
+def test_a_tool_that_raised_is_counted_by_what_it_raised() -> None:
+    wf = Workflow("w")
+    wf.set_initial("a")
+
+    @wf.step("a")
+    def a(ctx: RunContext) -> None:
+        @ctx.tools.register
+        def look_up(name: str) -> str:
+            raise KeyError(name)
+
+        with suppress(ToolError):
+            ctx.tools.call("look_up", {"name": "Ada"})
+
+    store = MemoryStore()
+    run_id = Runner(wf, store).run().run_id
+    (row,) = records(run_id, store.read(run_id)).tool_calls
+    assert (row.name, row.ok, row.error_type) == ("look_up", False, "KeyError")

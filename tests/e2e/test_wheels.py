@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workspace.helpers import MEMBERS, Member
+from tests.workspace.helpers import MEMBERS, ROOT, Member
+from tests.workspace.pages import Reader, blocks_of
 
 pytestmark = pytest.mark.slow
 
@@ -213,6 +214,28 @@ def test_the_examples_come_with_the_wheels(everything: Venv, tmp_path: Path) -> 
     assert "status=completed" in said
     gate = ("--log-dir", "all/e17_verify_gate_runs", "--target", "examples.e17_verify_gate:wf")
     assert "2 ok" in run(replayt, "verify", "--all", *gate, cwd=tmp_path).stdout
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or shutil.which("bash") is None, reason="the pages' shell blocks are for bash"
+)
+def test_the_quickstart_works_as_printed_with_the_wheels_alone(
+    everything: Venv, tmp_path: Path
+) -> None:
+    """SC-194. From an empty directory, up to a resumed approval and a verified run."""
+    where = "import replayt, replayt_core; print(replayt.__file__, replayt_core.__file__)"
+    for imported in run(everything.python, "-c", where, cwd=tmp_path).stdout.split():
+        assert Path(imported).is_relative_to(everything.path)
+    reader = Reader(tmp_path, everything.python)
+    page = "docs/quickstart.md"
+    typed = ""
+    for block in blocks_of(page, (ROOT / page).read_text(encoding="utf-8")):
+        if block.runnable:
+            assert block.not_run is None
+            reader.run(block)
+            typed += block.text
+    assert "replayt resume expenses.py train --approval" in typed
+    assert "replayt verify train --target expenses.py" in typed
 
 
 def test_doctor_prints_one_json_document(everything: Venv, tmp_path: Path) -> None:

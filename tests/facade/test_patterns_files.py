@@ -232,7 +232,7 @@ def test_the_configuration_of_vector_fits_a_real_log(logs: JSONLStore) -> None:
 @pytest.mark.skipif(shutil.which("vector") is None, reason="Vector is not installed here")
 def test_vector_itself_accepts_the_configuration(tmp_path: Path) -> None:
     command = ["vector", "validate", "--no-environment", str(FOLDER / "vector.toml")]
-    env = {**os.environ, "REPLAYT_COLLECTOR_URL": "http://127.0.0.1:9/"}
+    env = {**os.environ, "COLLECTOR_URL": "http://127.0.0.1:9/"}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
 

@@ -82,15 +82,19 @@ def _output_after(lines: list[str], end: int) -> str | None:
 
 
 class Reader:
-    """Someone who types a page's blocks into one directory, in order, without any key."""
+    """Someone who types a page's blocks into one directory, in order, without any key.
 
-    def __init__(self, folder: Path) -> None:
+    What is installed beside `python` is what the reader has: by default all that this test has.
+    """
+
+    def __init__(self, folder: Path, python: Path | None = None) -> None:
         self._folder = folder
-        hidden = ("OPENAI_", "REPLAYT_", "PYTHONPATH")
+        self._program = str(python or sys.executable)
+        hidden = ("OPENAI_", "REPLAYT_", "PYTHONPATH", "VIRTUAL_ENV")
         self._env = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
-        if "PYTHONPATH" in os.environ:  # an uninstalled checkout
+        if python is None and "PYTHONPATH" in os.environ:  # an uninstalled checkout
             self._env["PYTHONPATH"] = os.environ["PYTHONPATH"]
-        programs = str(Path(sys.executable).parent)
+        programs = str(Path(self._program).parent)
         self._env["PATH"] = programs + os.pathsep + self._env.get("PATH", "")
         self._env["PYTHONDONTWRITEBYTECODE"] = "1"
         self.took: dict[str, float] = {}
@@ -109,7 +113,7 @@ class Reader:
             )
 
     def _python(self, block: Block) -> str:
-        return self._call(block, [sys.executable, self._write(block)], 0)
+        return self._call(block, [self._program, self._write(block)], 0)
 
     def _write(self, block: Block) -> str:
         named = FILE_NAME.match(block.text)

@@ -12,8 +12,8 @@ from replayt_cli.findings import Finding
 
 _PACKAGES = ("replayt", "replayt-core", "replayt-llm", "replayt-store", "replayt-cli")
 _EXTRAS = {
-    "yaml_extra": ("yaml", "replayt[yaml]"),
-    "notebook_extra": ("IPython", "replayt[notebook]"),
+    "yaml_extra": ("yaml", "PyYAML"),
+    "notebook_extra": ("IPython", "ipython"),
 }
 _BUILT_IN_STORES = ("jsonl", "sqlite")
 _STORES, _LLM_CLIENTS = "replayt.stores", "replayt.llm_clients"
@@ -24,12 +24,12 @@ def installed() -> Iterator[Finding]:
     """Versions, extras, and the stores and clients that can be loaded."""
     yield _python()
     yield from map(_package, _PACKAGES)
-    for name, (module, extra) in _EXTRAS.items():
+    for name, (module, package) in _EXTRAS.items():
         found = find_spec(module) is not None
         yield Finding(
             name=name,
             value="installed" if found else "missing",
-            note="" if found else f"pip install '{extra}'",
+            note="" if found else f"pip install {package}",
         )
     yield _duckdb()
     yield _registered("stores", _STORES, _BUILT_IN_STORES, "://")
@@ -55,7 +55,7 @@ def _package(name: str) -> Finding:
             name=name,
             value="missing",
             level="error" if needed else "ok",
-            note=f"pip install {name}" if needed else "",
+            note="install it from where the others came from" if needed else "",
         )
 
 

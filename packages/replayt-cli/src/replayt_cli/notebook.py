@@ -67,6 +67,6 @@ def _shower() -> Show:
         ipython = import_module("IPython.display")
     except ImportError:
         raise ReplaytError(
-            "there is no IPython here: pip install 'replayt[notebook]', or give show="
+            "there is no IPython here: pip install ipython, or give show="
         ) from None
     return lambda markup: ipython.display(ipython.HTML(markup))

@@ -196,6 +196,7 @@ _TEXTS = {str, type(None)}
 def tool_row(opened: OpenCall, end: Payload | None) -> ToolCallRow:
     payload, place = opened.payload, opened.place
     answer: Payload = {} if end is None else end
+    error = _mapping(answer.get("error"))
     return ToolCallRow(
         opened.seq,
         opened.ts,
@@ -207,7 +208,8 @@ def tool_row(opened: OpenCall, end: Payload | None) -> ToolCallRow:
         payload.get("arguments"),
         None if end is None else answer.get("ok") is not False,
         answer.get("result"),
-        _text(_mapping(answer.get("error")).get("type")),
+        # What `ToolError.error_type` is: the class that the tool raised.
+        _text(error.get("kind")) or _text(error.get("type")),
         millis(answer.get("elapsed_ms")),
     )
 

@@ -41,7 +41,7 @@ def test_the_function_reports_what_is_not_offered() -> None:
     report = check_store(lambda: open_redis(URL))
     assert report.ok, str(report)
     lacking = {each.clause.ability for each in report.results if each.outcome == "not offered"}
-    assert lacking == {"locking", "repair", "damage"}
+    assert lacking == {"locking", "repair", "damage", "following"}
 
 
 def test_prefixes_are_apart() -> None:

@@ -22,7 +22,7 @@ def greet(ctx: RunContext) -> str:
     """`expects` fails the run before the handler starts when the name is missing."""
     orders = ctx.get("orders", 0)
     if orders:
-        ctx.because(f"{orders} earlier order(s)")
+        ctx.because(f"earlier orders: {orders}")
         return "welcome_back"
     ctx.because("no earlier orders")
     return "welcome"

@@ -94,7 +94,7 @@ def check_quotes(ctx: RunContext) -> str:
     missing = missing_quotes(Brief.model_validate(ctx.get("brief")), call.transcript)
     ctx.set("missing_quotes", missing)
     if missing:
-        ctx.because(f"{len(missing)} quote(s) are not in the transcript")
+        ctx.because(f"quotes that are not in the transcript: {len(missing)}")
         return "check_by_hand"
     ctx.because("every quote is in the transcript")
     return "file_brief"

@@ -94,7 +94,7 @@ def sort_next(ctx: RunContext) -> str:
     )
     ctx.get("clusters")[theme_of(choice, themes)].append(ctx.visit - 1)
     if ctx.visit < len(comments):
-        ctx.because(f"{len(comments) - ctx.visit} comment(s) are left")
+        ctx.because(f"comments left to sort: {len(comments) - ctx.visit}")
         return "sort_next"
     ctx.because("every comment is sorted")
     return "summarize"

@@ -45,6 +45,7 @@ wf.set_initial("review")
 @wf.step("review", to=["sign_off", "negotiate"], expects={"contract": str})
 async def review(ctx: AsyncRunContext) -> str:
     """`gather` starts the calls in the order of `HEADINGS`: an order that is always the same."""
+    contract = ctx.get("contract")
 
     async def ask(heading: str) -> Review:
         return await ctx.llm.parse(
@@ -59,7 +60,6 @@ async def review(ctx: AsyncRunContext) -> str:
             ],
         )
 
-    contract = ctx.get("contract")
     found = await asyncio.gather(*(ask(heading) for heading in HEADINGS))
     reviews = dict(zip(HEADINGS, found, strict=True))
     ctx.set("reviews", {heading: one.model_dump() for heading, one in reviews.items()})

@@ -71,7 +71,7 @@ def check_text(ctx: RunContext) -> str:
     problems = find_problems(draft)
     ctx.set("problems", problems)
     if problems:
-        ctx.because(f"the text has {len(problems)} problem(s) that rules can find")
+        ctx.because("the rules object: " + "; ".join(problems))
         return "send_back"
     ctx.because("no rule objects")
     return "review"
@@ -127,4 +127,5 @@ def publish(ctx: RunContext) -> None:
 @wf.step("send_back")
 def send_back(ctx: RunContext) -> None:
     """Back to the author, with what the rules found or what the reviewer was shown."""
-    ctx.note("sent_back", "The post was not published.", data={"problems": ctx.get("problems")})
+    found = {"problems": ctx.get("problems"), "second_look": ctx.get("second_look")}
+    ctx.note("sent_back", "The post was not published.", data=found)

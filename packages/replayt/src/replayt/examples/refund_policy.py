@@ -1,8 +1,8 @@
 """Answer a refund request: a model reads the letter, written rules decide.
 
 Why a workflow: the same facts must always get the same answer, and someone will ask why. The model
-only says what the customer claims; order data and the rules in `decide` choose the state, and each
-choice says its reason in the log.
+only says what the customer claims; order data and the rules in `apply_policy` choose the state, and
+each choice says its reason in the log.
 
     read_letter --> decide --> refund
                       |  \\
