@@ -22,7 +22,7 @@ from generated_pages import ROOT, cell, filled, write_or_check
 from typer.models import ArgumentInfo, OptionInfo
 
 from replayt_cli import exit_codes, main
-from replayt_cli.usage import EXAMPLES
+from replayt_cli.arguments.help_examples import EXAMPLES
 
 PAGE = ROOT / "docs/cli.md"
 _DEFAULT = re.compile(r"\s*\[default: (?P<value>.*)\]$")

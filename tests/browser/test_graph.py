@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replayt_cli.graph_counts import GraphCounts, count_runs
-from replayt_cli.render.graph import mermaid_text, svg_text
+from replayt_cli.analyse.graph_counts import GraphCounts, count_runs
+from replayt_cli.render.graph.words import mermaid_text, svg_text
 from replayt_core import Workflow
 from replayt_store.selection import Selection
 from tests.browser.test_report_page import CONTRASTS
@@ -49,9 +49,7 @@ def counted() -> tuple[Workflow, GraphCounts]:
     return wf, count_runs(store, wf, Selection(workflow=wf.name))
 
 
-@pytest.mark.skipif(
-    not MERMAID.is_file(), reason="mermaid is not installed: npm ci in tools/web"
-)
+@pytest.mark.skipif(not MERMAID.is_file(), reason="mermaid is not installed: npm ci in tools/web")
 def test_mermaid_reads_back_every_hostile_name(
     open_page: Open, watch: Watch, counted: tuple[Workflow, GraphCounts]
 ) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from replayt_cli.recorded import read_run
 from replayt_cli.render.html import report_html
+from replayt_cli.show.recorded_run import read_run
 from replayt_store import JSONLStore
 from tests.cli.hostile import EVERYTHING, TEXTS, write_store
 from tests.cli.reports import Page

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from replayt_cli.recorded import RecordedRun
+from replayt_cli.show.recorded_run import RecordedRun
 from replayt_core import Event, fold
 from replayt_core.chain import first_prev, line_hash, seal
 from replayt_core.events import Draft

@@ -14,7 +14,7 @@ from replayt_cli.completion.runs import newest_runs
 from replayt_cli.completion.scripts import SHELLS
 from replayt_cli.completion.words import Candidate
 from replayt_cli.main import COMMANDS, GROUPS
-from replayt_cli.scaffold import TEMPLATES
+from replayt_cli.project.scaffold import TEMPLATES
 from replayt_store import JSONLStore
 from tests.cli.helpers import GATE, HELLO, Shell, one_line
 from tests.cli.shells import Prompt, fish_candidates, with_command

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from replayt_cli.config import KEYS, Config, find_config
 from replayt_cli.errors import UsageError
-from replayt_cli.settings import model_environment
+from replayt_cli.project.config import KEYS, Config, find_config
+from replayt_cli.project.settings import model_environment
 from tests.cli.helpers import ASKS_MODEL, GATE, HELLO, SLEEPS, Shell, one_line
 
 COMMANDS_THAT_READ = [
@@ -504,7 +504,7 @@ def test_verify_compares_with_the_model_of_the_configuration(repository: Shell) 
 
 def test_a_toml_reader_is_imported_only_where_there_is_a_file_of_ours(repository: Shell) -> None:
     script = (
-        "import sys; from replayt_cli.config import find_config; find_config(); "
+        "import sys; from replayt_cli.project.config import find_config; find_config(); "
         "print(*{'tomllib', 'tomli'} & set(sys.modules))"
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from replayt_cli.following import INTERVAL, REREAD_A_SECOND, follow_run
+from replayt_cli.show.follow import INTERVAL, REREAD_A_SECOND, follow_run
 from replayt_core import (
     ConflictError,
     DamagedLogError,

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from replayt_cli.graph_counts import count_runs
-from replayt_cli.render.graph import mermaid_text, remarks, summary_line, svg_text
-from replayt_cli.render.label_places import place_labels
-from replayt_cli.render.layout import Graph, lay_out
+from replayt_cli.analyse.graph_counts import count_runs
+from replayt_cli.render.graph.label_places import place_labels
+from replayt_cli.render.graph.layout import Graph, lay_out
+from replayt_cli.render.graph.words import mermaid_text, remarks, summary_line, svg_text
 from replayt_core import Event, MemoryStore, Runner, Workflow
 from replayt_core.ports import EventStore
 from replayt_core.records import Records

@@ -7,8 +7,8 @@ import shlex
 
 import pytest
 
+from replayt_cli.arguments.help_examples import EXAMPLES
 from replayt_cli.main import COMMANDS, GROUPS
-from replayt_cli.usage import EXAMPLES
 from tests.cli.helpers import Shell, on_terminal
 
 PARTS = [

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from replayt_cli.main import main
-from replayt_cli.scaffold import TEMPLATES
+from replayt_cli.project.scaffold import TEMPLATES
 from tests.cli.helpers import Ended, Shell, environment, on_terminal, one_line
 
 CI_FILE = ".github/workflows/replayt.yml"

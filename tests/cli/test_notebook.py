@@ -108,5 +108,5 @@ def test_without_ipython_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     wf = Workflow("w")
     wf.set_initial("a")
     wf.step("a")(lambda ctx: None)
-    with pytest.raises(ReplaytError, match=r"replayt\[notebook\]"):
+    with pytest.raises(ReplaytError, match="pip install ipython"):
         display_graph(wf)

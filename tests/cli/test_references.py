@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from replayt_cli.references import find_run
+from replayt_cli.arguments.run_reference import find_run
 from replayt_core import Event, MemoryStore
 from replayt_core.chain import first_prev, seal
 from replayt_core.events import Draft

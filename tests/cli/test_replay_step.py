@@ -11,8 +11,8 @@ from typing import Any, overload
 
 import pytest
 
-from replayt_cli.render.stepping import HELP
-from replayt_cli.walking import Walk
+from replayt_cli.render.step_dialog import HELP
+from replayt_cli.show.walk import Walk
 from replayt_core import Event, fold
 from replayt_core.chain import first_prev, seal
 from replayt_core.events import Draft

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from replayt_cli.recorded import RecordedRun
 from replayt_cli.render.html import report_html
+from replayt_cli.show.recorded_run import RecordedRun
 from replayt_core import DamagedLogError, fold
 from tests.cli.helpers import SORTS, Shell, environment, on_terminal, one_line
 from tests.cli.reports import (

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from replayt_cli.listing import list_runs, with_waiting
 from replayt_cli.render.columns import columns_of, fill, fitting
 from replayt_cli.render.text import cut, table, wrap
+from replayt_cli.show.run_list import list_runs, with_waiting
 from replayt_core import DamagedLogError, Event, resolve
 from replayt_core.chain import line_hash, seal
 from replayt_core.events import Draft

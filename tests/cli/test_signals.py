@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from replayt_cli.errors import Terminated
-from replayt_cli.signals import OrderlyEnd
+from replayt_cli.execute.signals import OrderlyEnd
 from replayt_core import Event, MemoryStore, Runner, Workflow, verify
 from replayt_core.ports import DeletesRuns, ListsRuns, LocksRuns, RepairsRuns
 from replayt_store import JSONLStore

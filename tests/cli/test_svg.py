@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from replayt_cli.render.labels import box_labels
-from replayt_cli.render.layout import Box, Graph, Picture, lay_out
-from replayt_cli.render.svg import Marks, draw, svg_document
+from replayt_cli.render.graph.labels import box_labels
+from replayt_cli.render.graph.layout import Box, Graph, Picture, lay_out
+from replayt_cli.render.graph.svg import Marks, draw, svg_document
 from tests.cli.helpers import GATE, Shell, one_line
 
 SVG = "{http://www.w3.org/2000/svg}"

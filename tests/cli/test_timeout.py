@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replayt_cli.watchdog import Watchdog
+from replayt_cli.execute.watchdog import Watchdog
 from replayt_core import ConflictError, MemoryStore, Runner, Workflow, fold, verify
 from replayt_core.testing import FrozenClock
 from tests.cli.helpers import GATE, Shell, one_line

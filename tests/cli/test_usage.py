@@ -181,11 +181,12 @@ def test_help_stays_light(shell: Shell, words: list[str]) -> None:
     commands |= {f"replayt_cli.commands.{group.info.name}" for group in GROUPS}
     assert commands <= loaded
     others = {name.removeprefix("replayt_cli") for name in loaded - commands}
-    assert others == {"", ".commands", ".exit_codes", ".main", ".options", ".render"} | {
+    assert others == {"", ".arguments", ".commands", ".exit_codes", ".main", ".render"} | {
         ".render.columns",
         ".render.text",
         ".streams",
-        ".usage",
+        ".arguments.help_examples",
+        ".arguments.options",
     }
 
 

@@ -67,6 +67,18 @@ def test_json_holds_the_whole_values(shell: Shell) -> None:
     assert cause["value"]["number"] == 482
 
 
+def test_the_attempt_is_named_once(shell: Shell) -> None:
+    inputs = files("replayt.examples").joinpath("e05_vendor_lookup_retries.json").read_text("utf-8")
+    words = ("--inputs-json", inputs, "--run-id", "v")
+    assert shell.call("run", "examples.e05_vendor_lookup_retries:wf", *words).code == 0
+    (entered,) = (
+        event["seq"]
+        for event in shell.events("v")
+        if event["type"] == "state_entered" and event["payload"]["attempt"] > 1
+    )
+    assert f"  looked at  attempt  (seq {entered})\n" in shell.call("why", "v", "look_up").out
+
+
 def test_a_key_that_was_absent_is_shown_so(shell: Shell) -> None:
     absent = HELLO.replace("ctx.because(", "ctx.get('vip'); ctx.because(")
     shell.write("flow.py", absent)

@@ -71,6 +71,13 @@ def test_entries_say_what_happened_in_words() -> None:
     assert told["run_completed"].title == "run ends: completed, in done"
 
 
+def test_the_attempt_that_a_move_looked_at_is_named_once() -> None:
+    because = [{"read": "attempt", "name": "attempt", "seq": 19}]
+    moved = {"from_state": "a", "to_state": "b", "reason": "", "because": because}
+    (entry,) = timeline("r", events(("transition", moved)))
+    assert entry.details["looked at"] == "attempt (seq 19)"
+
+
 def test_an_answer_that_fits_no_request_is_shown_as_ignored() -> None:
     entries = list(
         timeline(

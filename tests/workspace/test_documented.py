@@ -18,7 +18,7 @@ from typing import TypeGuard
 import pytest
 
 from replayt_cli import exit_codes
-from replayt_cli.config import KEYS, Config
+from replayt_cli.project.config import KEYS, Config
 from replayt_core import AsyncRunContext, LogMode, RunContext
 from replayt_core.payloads import PAYLOADS
 from tests.workspace.helpers import MEMBERS, ROOT

@@ -11,8 +11,8 @@ import typer
 
 from replayt import Runner, Workflow
 from replayt.llm import LLMSettings
-from replayt_cli.config import KEYS
 from replayt_cli.main import app
+from replayt_cli.project.config import KEYS
 from tests.workspace.helpers import ROOT
 
 PAGE = (ROOT / "docs/migration.md").read_text(encoding="utf-8")

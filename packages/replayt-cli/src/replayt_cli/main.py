@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import typer
 
 from replayt_cli import exit_codes
+from replayt_cli.arguments.help_examples import epilog
+from replayt_cli.arguments.options import Debug, OptionalText
 from replayt_cli.commands import (
     diff,
     doctor,
@@ -34,10 +36,8 @@ from replayt_cli.commands import (
     verify,
     why,
 )
-from replayt_cli.options import Debug, OptionalText
 from replayt_cli.render.text import complain, use_safe_streams
 from replayt_cli.streams import fill_closed_streams
-from replayt_cli.usage import epilog
 
 # Set by the scripts of --show-completion; replayt_cli.completion.answer reads what goes with it.
 _COMPLETE = "_REPLAYT_COMPLETE"

@@ -32,9 +32,9 @@ def display_run(
     of IPython. Raises `RunNotFoundError` for an unknown run, `ReplaytError` where IPython is
     missing and where the configuration cannot be used.
     """
-    from replayt_cli.recorded import read_run
+    from replayt_cli.arguments.store_choice import choose_store
     from replayt_cli.render.html import report_html
-    from replayt_cli.stores import choose_store
+    from replayt_cli.show.recorded_run import read_run
 
     if store is None or isinstance(store, str):
         store = choose_store(None, store).open()
@@ -50,8 +50,8 @@ def display_graph(workflow: Workflow, *, show: Show | None = None) -> None:
 
     `show` and what is raised are as in `display_run`.
     """
-    from replayt_cli.render.layout import Graph
-    from replayt_cli.render.svg import svg_document
+    from replayt_cli.render.graph.layout import Graph
+    from replayt_cli.render.graph.svg import svg_document
 
     title = f"The graph of {workflow.name}@{workflow.version}"
     graph = Graph(initial=workflow.initial, states=list(workflow.steps), edges=workflow.edges)
@@ -66,7 +66,5 @@ def _shower() -> Show:
     try:
         ipython = import_module("IPython.display")
     except ImportError:
-        raise ReplaytError(
-            "there is no IPython here: pip install ipython, or give show="
-        ) from None
+        raise ReplaytError("there is no IPython here: pip install ipython, or give show=") from None
     return lambda markup: ipython.display(ipython.HTML(markup))

@@ -132,13 +132,18 @@ def _transition(_state: RunState, payload: Payload, _seq: int) -> tuple[str, Det
     if ends_run(payload):
         return f"{payload['from_state']} is the last", {}
     looked_at = [
-        f"{item['read']} {item['name']}" + (f" (seq {item['seq']})" if item.get("seq") else "")
+        _read(item) + (f" (seq {item['seq']})" if item.get("seq") else "")
         for item in payload.get("because") or ()
     ]
     return (
         f"{payload['from_state']} -> {payload['to_state']}",
         {"reason": payload.get("reason"), "looked at": ", ".join(looked_at)},
     )
+
+
+def _read(item: Mapping[str, JsonValue]) -> str:
+    """What was looked at; the attempt, which is one of a kind, is named once."""
+    return "attempt" if item["read"] == "attempt" else f"{item['read']} {item['name']}"
 
 
 def _llm_request(_state: RunState, payload: Payload, _seq: int) -> tuple[str, Details]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Debug,
     LogDir,
     OptionalText,
@@ -56,13 +56,13 @@ def diff(
     --exit-code is given. Reads the logs and nothing else.
     """
     from replayt_cli import exit_codes
-    from replayt_cli.recorded import read_run
-    from replayt_cli.references import find_run
-    from replayt_cli.render.diff import print_diff
-    from replayt_cli.render.diff_document import diff_document
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store, open_url
+    from replayt_cli.render.diff.document import diff_document
+    from replayt_cli.render.diff.text import print_diff
     from replayt_cli.render.json import print_json
     from replayt_cli.render.text import complain
-    from replayt_cli.stores import choose_store, open_url
+    from replayt_cli.show.recorded_run import read_run
     from replayt_core.diff import diff as compare
 
     store = choose_store(log_dir, store_url, source=sqlite).open()

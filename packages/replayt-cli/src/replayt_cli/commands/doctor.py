@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replayt_cli.options import Debug, LogDir, Output, OutputAs, SQLiteMirror, StoreURL
+from replayt_cli.arguments.options import Debug, LogDir, Output, OutputAs, SQLiteMirror, StoreURL
 
 
 def doctor(
@@ -20,11 +20,11 @@ def doctor(
     warning. No key is ever shown.
     """
     from replayt_cli import exit_codes
-    from replayt_cli.config import Config, ConfigError
-    from replayt_cli.diagnosis import diagnose
-    from replayt_cli.render.findings import findings_document, print_findings
+    from replayt_cli.arguments.store_choice import choose_store
+    from replayt_cli.project.config import Config, ConfigError
+    from replayt_cli.project.doctor import diagnose
+    from replayt_cli.render.doctor import findings_document, print_findings
     from replayt_cli.render.json import print_json
-    from replayt_cli.stores import choose_store
 
     problem = None
     try:

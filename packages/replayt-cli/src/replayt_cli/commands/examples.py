@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import Debug, OptionalText, Output, OutputAs
+from replayt_cli.arguments.options import Debug, OptionalText, Output, OutputAs
 
 
 def examples(
@@ -39,15 +39,15 @@ def examples(
     """
     from replayt_cli import exit_codes
     from replayt_cli.errors import UsageError
-    from replayt_cli.render.json import print_json
-    from replayt_cli.render.tutorial import (
+    from replayt_cli.project.bundled_examples import copy_examples, find_example, load_examples
+    from replayt_cli.render.examples import (
         example_document,
         example_entry,
         print_copies,
         print_example,
         print_examples,
     )
-    from replayt_cli.tutorial import copy_examples, find_example, load_examples
+    from replayt_cli.render.json import print_json
 
     if out is not None and not out.strip():
         raise UsageError("--out is empty: give a directory, such as tutorial")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     DEFAULT_MAX_STEPS,
     LOG_MODES,
     BudgetCalls,
@@ -91,14 +91,14 @@ def fork(
     It begins with the context that the state was entered with. Calls are real and approvals are
     asked again; the other run stays as it is. Without --log-mode the new run has that of the other.
     """
-    from replayt_cli.costs import read_prices
+    from replayt_cli.arguments.inputs import read_changes, read_log_mode, read_tags
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
+    from replayt_cli.arguments.target import load_target
     from replayt_cli.errors import NotFoundError, UsageError
-    from replayt_cli.execution import Execution, live_view
-    from replayt_cli.inputs import read_changes, read_log_mode, read_tags
-    from replayt_cli.references import find_run
-    from replayt_cli.settings import time_limit
-    from replayt_cli.stores import choose_store
-    from replayt_cli.target import load_target
+    from replayt_cli.execute.costs import read_prices
+    from replayt_cli.execute.execution import Execution, live_view
+    from replayt_cli.project.settings import time_limit
     from replayt_core import Budget, LogMode, RunResult, VisitNotFoundError, check_run_id
     from replayt_core.ports import UUIDv7Source
 

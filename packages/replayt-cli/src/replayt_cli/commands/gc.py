@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Debug,
     LogDir,
     OptionalText,
@@ -78,12 +78,12 @@ def gc(
     executes always stays.
     """
     from replayt_cli import exit_codes
-    from replayt_cli.collecting import policy_of
-    from replayt_cli.inputs import read_tags
-    from replayt_cli.render.collection import collection_document, print_collected, print_planned
+    from replayt_cli.arguments.gc_policy import policy_of
+    from replayt_cli.arguments.inputs import read_tags
+    from replayt_cli.arguments.store_choice import choose_store
+    from replayt_cli.render.gc import collection_document, print_collected, print_planned
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.progress import Progress
-    from replayt_cli.stores import choose_store
+    from replayt_cli.render.live.progress import Progress
     from replayt_core.ports import SystemClock
     from replayt_store.index import RunIndex
     from replayt_store.retention import plan
@@ -108,7 +108,7 @@ def gc(
 
 
 def _collect(store: EventStore, planned: RetentionPlan) -> Collected:
-    from replayt_cli.render.progress import Progress
+    from replayt_cli.render.live.progress import Progress
     from replayt_cli.render.text import complain
     from replayt_store.retention import collect
 

@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from replayt_cli.options import Debug, LogDir, OutFile, SQLiteSource, StoreURL, Tags, Target
+from replayt_cli.arguments.options import (
+    Debug,
+    LogDir,
+    OutFile,
+    SQLiteSource,
+    StoreURL,
+    Tags,
+    Target,
+)
 
 if TYPE_CHECKING:
-    from replayt_cli.graph_counts import GraphCounts
+    from replayt_cli.analyse.graph_counts import GraphCounts
     from replayt_core import Workflow
 
 OptionalWhole = Optional[int]  # noqa: UP045 - typer 0.12 does not read `int | None`
@@ -61,10 +69,10 @@ def graph(
     their version, or those that the other options choose. What no run did is dotted.
     """
     from replayt_cli import exit_codes
-    from replayt_cli.pages import put_out
-    from replayt_cli.render import graph as render
+    from replayt_cli.arguments.target import load_target
+    from replayt_cli.files.output_file import put_out
+    from replayt_cli.render.graph import words as render
     from replayt_cli.render.text import hint, warn
-    from replayt_cli.target import load_target
 
     if not runs:
         place = {"--log-dir": log_dir, "--store": store_url, "--sqlite": sqlite}
@@ -99,10 +107,10 @@ def _count(
     days: int | None,
     place: tuple[str | None, str | None, str | None],
 ) -> GraphCounts:
-    from replayt_cli.analysis import since
-    from replayt_cli.graph_counts import count_runs
-    from replayt_cli.inputs import read_tags
-    from replayt_cli.stores import choose_store
+    from replayt_cli.analyse.analysis import since
+    from replayt_cli.analyse.graph_counts import count_runs
+    from replayt_cli.arguments.inputs import read_tags
+    from replayt_cli.arguments.store_choice import choose_store
     from replayt_core.ports import SystemClock
     from replayt_store.selection import Selection
 

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from replayt_cli.options import Debug, OptionalText
+from replayt_cli.arguments.options import Debug, OptionalText
 
 
 class Service(str, Enum):
@@ -56,8 +56,8 @@ def init(
     Files that exist are left alone, and nothing is written (exit code 1).
     """
     from replayt_cli import exit_codes
+    from replayt_cli.project.scaffold import write_scaffold
     from replayt_cli.render.scaffold import print_scaffold
-    from replayt_cli.scaffold import write_scaffold
 
     print_scaffold(write_scaffold(path, template, ci=ci is not None, force=force))
     return exit_codes.DONE

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Debug,
     LogDir,
     OptionalText,
@@ -85,11 +85,11 @@ def inspect(
     Filters are combined: an event is shown if it fits all that are given. The summary is that of
     the whole run.
     """
-    from replayt_cli import inspecting
+    from replayt_cli.arguments.event_filter import event_filter
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
     from replayt_cli.errors import UsageError
-    from replayt_cli.filtering import event_filter
-    from replayt_cli.references import find_run
-    from replayt_cli.stores import choose_store
+    from replayt_cli.show import inspection
     from replayt_core.ports import SystemClock
 
     form = Form.json if json else output
@@ -102,11 +102,11 @@ def inspect(
     store = choose_store(log_dir, store_url, source=sqlite).open()
     run_id = find_run(store, run_id)
     if follow:
-        follows = inspecting.follow_lines if form is Form.jsonl else inspecting.follow_as_text
+        follows = inspection.follow_lines if form is Form.jsonl else inspection.follow_as_text
         return follows(store, run_id, wanted, clock=SystemClock())
     shows = {
-        Form.text: inspecting.show_as_text,
-        Form.json: inspecting.show_as_json,
-        Form.jsonl: inspecting.show_lines,
+        Form.text: inspection.show_as_text,
+        Form.json: inspection.show_as_json,
+        Form.jsonl: inspection.show_lines,
     }
     return shows[form](store, run_id, wanted)

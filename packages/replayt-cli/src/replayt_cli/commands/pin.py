@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replayt_cli.options import Debug, LogDir, Output, OutputAs, RunId, SQLiteSource, StoreURL
+from replayt_cli.arguments.options import (
+    Debug,
+    LogDir,
+    Output,
+    OutputAs,
+    RunId,
+    SQLiteSource,
+    StoreURL,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,13 +55,13 @@ def pin(
     keeps what the log mode structured_only keeps, and names the head hash of the original. A batch
     that was cut short at the end is left out.
     """
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
     from replayt_cli.errors import UsageError
     from replayt_cli.exit_codes import DONE
-    from replayt_cli.recorded import torn_bytes
-    from replayt_cli.references import find_run
     from replayt_cli.render.json import print_json
     from replayt_cli.render.text import echo, escape, warn
-    from replayt_cli.stores import choose_store
+    from replayt_cli.show.recorded_run import torn_bytes
     from replayt_core.chain import line_hash
     from replayt_core.pin import redacted_copy
     from replayt_store import JSONLStore

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Check,
     Debug,
     LogDir,
@@ -19,7 +19,7 @@ from replayt_cli.options import (
 )
 
 if TYPE_CHECKING:
-    from replayt_cli.analysis import Question
+    from replayt_cli.analyse.analysis import Question
 
 OptionalWhole = Optional[int]  # noqa: UP045 - typer 0.12 does not read `int | None`
 _ROWS_IN_A_TABLE = 200
@@ -94,9 +94,9 @@ def query(
     the same as --format json. Exit code 64 for SQL that is wrong or refused, 1 when the time is up.
     """
     from replayt_cli import exit_codes
-    from replayt_cli.analysis import Question, analytics
-    from replayt_cli.inputs import check_timeout, read_text
-    from replayt_cli.stores import choose_store
+    from replayt_cli.analyse.analysis import Question, analytics
+    from replayt_cli.arguments.inputs import check_timeout, read_text
+    from replayt_cli.arguments.store_choice import choose_store
 
     choice = choose_store(log_dir, store_url, source=sqlite)
     form = _format(shown_as, output, out, limit)
@@ -109,7 +109,7 @@ def query(
         limit = _ROWS_IN_A_TABLE
     with analytics(question) as calculating:
         table = calculating.query(text, seconds=timeout, limit=limit)
-    from replayt_cli.render.results import print_result  # brings DuckDB
+    from replayt_cli.render.query import print_result  # brings DuckDB
 
     print_result(table, form.value)
     return exit_codes.DONE
@@ -137,7 +137,7 @@ def _export(question: Question, sql: str, form: Format, out: str, timeout: float
     from typing import Literal, cast
 
     from replayt_cli import exit_codes
-    from replayt_cli.analysis import analytics
+    from replayt_cli.analyse.analysis import analytics
     from replayt_cli.errors import OutputError
     from replayt_cli.render.text import count_of, echo, escape
     from replayt_core import StoreError

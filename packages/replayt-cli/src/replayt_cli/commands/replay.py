@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import Debug, LogDir, OutFile, RunId, SQLiteSource, StoreURL
+from replayt_cli.arguments.options import Debug, LogDir, OutFile, RunId, SQLiteSource, StoreURL
 
 
 class Format(str, Enum):
@@ -46,15 +46,15 @@ def replay(
     from dataclasses import asdict
 
     from replayt_cli import exit_codes
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
     from replayt_cli.errors import UsageError
-    from replayt_cli.pages import show_page
-    from replayt_cli.recorded import read_run
-    from replayt_cli.references import find_run
-    from replayt_cli.render.history import print_timeline
+    from replayt_cli.files.output_file import show_page
     from replayt_cli.render.json import print_json
     from replayt_cli.render.text import complain
-    from replayt_cli.stepping import check_terminal, step_through
-    from replayt_cli.stores import choose_store
+    from replayt_cli.render.timeline import print_timeline
+    from replayt_cli.show.recorded_run import read_run
+    from replayt_cli.show.step_dialog import check_terminal, step_through
     from replayt_core.timeline import timeline
 
     if out is not None and shown_as is not Format.html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replayt_cli.options import Debug, LogDir, OutFile, RunId, SQLiteSource, StoreURL
+from replayt_cli.arguments.options import Debug, LogDir, OutFile, RunId, SQLiteSource, StoreURL
 
 
 def report(
@@ -20,11 +20,11 @@ def report(
     """
     import sys
 
-    from replayt_cli.pages import show_page
-    from replayt_cli.recorded import read_run
-    from replayt_cli.references import find_run
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
+    from replayt_cli.files.output_file import show_page
     from replayt_cli.render.text import is_terminal
-    from replayt_cli.stores import choose_store
+    from replayt_cli.show.recorded_run import read_run
 
     store = choose_store(log_dir, store_url, source=sqlite).open()
     recorded = read_run(store, find_run(store, run_id))

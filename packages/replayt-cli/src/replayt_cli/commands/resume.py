@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     DEFAULT_MAX_STEPS,
     BudgetCalls,
     BudgetTokens,
@@ -131,14 +131,14 @@ def resume(
     Without an answer a run that waits is reported as paused, and nothing is written. The log mode
     is the one the run was started with.
     """
-    from replayt_cli.costs import read_prices
+    from replayt_cli.arguments.inputs import parse_json, read_changes
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
+    from replayt_cli.arguments.target import load_target
     from replayt_cli.errors import UsageError
-    from replayt_cli.execution import Execution, live_view
-    from replayt_cli.inputs import parse_json, read_changes
-    from replayt_cli.references import find_run
-    from replayt_cli.settings import time_limit
-    from replayt_cli.stores import choose_store
-    from replayt_cli.target import load_target
+    from replayt_cli.execute.costs import read_prices
+    from replayt_cli.execute.execution import Execution, live_view
+    from replayt_cli.project.settings import time_limit
     from replayt_core import Budget, fold, resolve
 
     choice = choose_store(log_dir, store_url, mirror=sqlite)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     DEFAULT_MAX_STEPS,
     BudgetCalls,
     BudgetTokens,
@@ -79,13 +79,13 @@ def run(
     debug: Debug = False,
 ) -> int:
     """Run a workflow. Exit code: 0 completed, 1 failed, 2 paused."""
-    from replayt_cli.costs import read_prices
-    from replayt_cli.execution import Execution, live_view
-    from replayt_cli.inputs import read_inputs, read_tags
-    from replayt_cli.references import find_run
-    from replayt_cli.settings import log_mode_of_run, time_limit
-    from replayt_cli.stores import choose_store
-    from replayt_cli.target import load_target
+    from replayt_cli.arguments.inputs import read_inputs, read_tags
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
+    from replayt_cli.arguments.target import load_target
+    from replayt_cli.execute.costs import read_prices
+    from replayt_cli.execute.execution import Execution, live_view
+    from replayt_cli.project.settings import log_mode_of_run, time_limit
     from replayt_core import Budget, LogMode, check_run_id
     from replayt_core.ports.system import UUIDv7Source
 

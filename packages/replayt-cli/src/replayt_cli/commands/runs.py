@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Debug,
     LogDir,
     OptionalText,
@@ -42,13 +42,13 @@ def runs(
     With --status paused also what each run waits for, since when, and the commands that answer.
     """
     from replayt_cli import exit_codes
+    from replayt_cli.arguments.inputs import read_tags
+    from replayt_cli.arguments.store_choice import choose_store
     from replayt_cli.errors import UsageError
-    from replayt_cli.inputs import read_tags
-    from replayt_cli.listing import list_runs, with_waiting
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.listing import listing_document, print_listing
+    from replayt_cli.render.run_list import listing_document, print_listing
     from replayt_cli.render.text import warn
-    from replayt_cli.stores import choose_store
+    from replayt_cli.show.run_list import list_runs, with_waiting
 
     choice = choose_store(log_dir, store_url, source=sqlite)
     wanted = read_tags(tags)

@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Check,
     Debug,
     LogDir,
@@ -54,11 +54,11 @@ def stats(
     match. Reads an index of the logs, which is kept beside them and brought up to date first.
     """
     from replayt_cli import exit_codes
-    from replayt_cli.analysis import Question, since, statistics
-    from replayt_cli.inputs import check_text, read_tags
+    from replayt_cli.analyse.analysis import Question, since, statistics
+    from replayt_cli.arguments.inputs import check_text, read_tags
+    from replayt_cli.arguments.store_choice import choose_store
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.statistics import print_statistics, statistics_document
-    from replayt_cli.stores import choose_store
+    from replayt_cli.render.stats import print_statistics, statistics_document
     from replayt_core.ports import SystemClock
     from replayt_store.selection import Selection
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Debug,
     LogDir,
     OptionalText,
@@ -18,7 +18,7 @@ from replayt_cli.options import (
 )
 
 if TYPE_CHECKING:
-    from replayt_cli.stores import StoreChoice
+    from replayt_cli.arguments.store_choice import StoreChoice
     from replayt_core.ports import EventStore
 
 RunIds = Optional[list[str]]  # noqa: UP045 - typer 0.12 does not read `list[str] | None`
@@ -63,11 +63,11 @@ def copy(
     from dataclasses import asdict
 
     from replayt_cli import exit_codes
-    from replayt_cli.references import find_run
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import open_url
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.progress import Progress
-    from replayt_cli.render.transfer import print_copied
-    from replayt_cli.stores import open_url
+    from replayt_cli.render.live.progress import Progress
+    from replayt_cli.render.store import print_copied
     from replayt_store.transfer import copy_runs
 
     origin, destination = open_url(source), open_url(target)
@@ -104,10 +104,10 @@ def rebuild(
     from dataclasses import asdict
 
     from replayt_cli import exit_codes
+    from replayt_cli.arguments.store_choice import choose_store, open_url
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.progress import Progress
-    from replayt_cli.render.transfer import print_rebuilt
-    from replayt_cli.stores import choose_store, open_url
+    from replayt_cli.render.live.progress import Progress
+    from replayt_cli.render.store import print_rebuilt
     from replayt_store.transfer import rebuild_mirror
 
     primary = choose_store(log_dir, store_url).open()
@@ -146,11 +146,11 @@ def repair(
     says so. A damaged log stays as it is; the events before the damage are copied to another store.
     """
     from replayt_cli import exit_codes
-    from replayt_cli.references import find_run
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
+    from replayt_cli.check.repair import repair_tail
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.transfer import print_repair, repair_document
-    from replayt_cli.repair import repair_tail
-    from replayt_cli.stores import choose_store
+    from replayt_cli.render.store import print_repair, repair_document
     from replayt_core import DamagedLogError
 
     choice = choose_store(log_dir, store_url, mirror=sqlite)
@@ -170,9 +170,9 @@ def repair(
 def _save_readable_part(
     choice: StoreChoice, logs: EventStore, run_id: str, to: str | None
 ) -> dict[str, object]:
+    from replayt_cli.arguments.store_choice import open_url
     from replayt_cli.errors import UsageError
-    from replayt_cli.render.transfer import saved_document
-    from replayt_cli.stores import open_url
+    from replayt_cli.render.store import saved_document
     from replayt_store import JSONLStore
     from replayt_store.transfer import save_readable_part
 

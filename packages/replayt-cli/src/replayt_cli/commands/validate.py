@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from replayt_cli.options import Debug, Output, OutputAs, Target
+from replayt_cli.arguments.options import Debug, Output, OutputAs, Target
 
 
 def validate(target: Target, output: OutputAs = Output.text, debug: Debug = False) -> int:
@@ -11,9 +11,9 @@ def validate(target: Target, output: OutputAs = Output.text, debug: Debug = Fals
     Exit code: 0 when nothing is wrong, 1 when something is; the findings are on stderr.
     """
     from replayt_cli import exit_codes
+    from replayt_cli.arguments.target import load_target
     from replayt_cli.render.json import print_json
     from replayt_cli.render.text import complain, count_of, echo, one_line
-    from replayt_cli.target import load_target
 
     workflow = load_target(target)
     findings = workflow.check()

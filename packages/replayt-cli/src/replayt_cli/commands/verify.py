@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Debug,
     LogDir,
     OptionalNumber,
@@ -20,8 +20,8 @@ from replayt_cli.options import (
 )
 
 if TYPE_CHECKING:
-    from replayt_cli.checking import Again, Tally
-    from replayt_cli.stores import StoreChoice
+    from replayt_cli.arguments.store_choice import StoreChoice
+    from replayt_cli.check.recorded_runs import Again, Tally
     from replayt_core.ports import EventStore
 
 DEFAULT_TIMEOUT = 60.0
@@ -104,17 +104,17 @@ def verify(
     """
     from contextlib import nullcontext
 
-    from replayt_cli.checking import Again, check_run
+    from replayt_cli.arguments.inputs import read_changes, read_tags
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
+    from replayt_cli.arguments.target import load_target
+    from replayt_cli.check.recorded_runs import Again, check_run
+    from replayt_cli.check.reexecution import Guard
     from replayt_cli.errors import UsageError
-    from replayt_cli.execution import configured_client
-    from replayt_cli.guarding import Guard
-    from replayt_cli.inputs import read_changes, read_tags
-    from replayt_cli.references import find_run
+    from replayt_cli.execute.execution import configured_client
+    from replayt_cli.project.settings import time_limit
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.verification import print_report
-    from replayt_cli.settings import time_limit
-    from replayt_cli.stores import choose_store
-    from replayt_cli.target import load_target
+    from replayt_cli.render.verify import print_report
 
     choice = choose_store(log_dir, store_url, source=sqlite)
     wanted = read_tags(tags)
@@ -163,12 +163,12 @@ def verify(
 def _check_secrets(
     choice: StoreChoice, run_id: str | None, tags: dict[str, str], output: Output
 ) -> int:
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.check.secrets import SecretTally, scan_runs
     from replayt_cli.errors import CommandError
-    from replayt_cli.references import find_run
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.progress import Progress
+    from replayt_cli.render.live.progress import Progress
     from replayt_cli.render.secrets import print_scanned, print_secret_tally
-    from replayt_cli.secrets_check import SecretTally, scan_runs
 
     store = choice.open()
     run_ids = sorted(store.run_ids()) if run_id is None else [find_run(store, run_id)]
@@ -207,10 +207,10 @@ def _check_all(
     strict: bool,
     output: Output,
 ) -> int:
-    from replayt_cli.checking import Tally, check_all
+    from replayt_cli.check.recorded_runs import Tally, check_all
     from replayt_cli.render.json import print_json
-    from replayt_cli.render.progress import Progress
-    from replayt_cli.render.verification import print_finding, print_tally
+    from replayt_cli.render.live.progress import Progress
+    from replayt_cli.render.verify import print_finding, print_tally
 
     run_ids = sorted(store.run_ids())
     progress, tally, failures = Progress("verify", len(run_ids)), Tally(), []

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from replayt_cli.options import (
+from replayt_cli.arguments.options import (
     Debug,
     LogDir,
     OptionalText,
@@ -40,13 +40,13 @@ def why(
     from dataclasses import asdict
 
     from replayt_cli import exit_codes
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_cli.arguments.store_choice import choose_store
     from replayt_cli.errors import NotFoundError
-    from replayt_cli.recorded import read_run
-    from replayt_cli.references import find_run
-    from replayt_cli.render.branches import print_branches
     from replayt_cli.render.json import print_json
     from replayt_cli.render.text import complain
-    from replayt_cli.stores import choose_store
+    from replayt_cli.render.why import print_branches
+    from replayt_cli.show.recorded_run import read_run
     from replayt_core.why import why as explain
 
     store = choose_store(log_dir, store_url, source=sqlite).open()

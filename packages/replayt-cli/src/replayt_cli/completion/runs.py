@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from replayt_cli.arguments.options import READ_SQLITE
 from replayt_cli.completion.words import Candidate, CommandLine
-from replayt_cli.options import READ_SQLITE
 
 if TYPE_CHECKING:
     from replayt_core.ports import EventStore
@@ -47,7 +47,7 @@ def newest_runs(
 
 def store_of(command: Any, line: CommandLine) -> EventStore:
     """The store that the options before the word mean."""
-    from replayt_cli.stores import choose_store, open_url
+    from replayt_cli.arguments.store_choice import choose_store, open_url
 
     arguments = [item for item in command.params if item.param_type_name == "argument"]
     if arguments and arguments[0].metavar == _COPIED_FROM and line.arguments:
@@ -59,7 +59,7 @@ def store_of(command: Any, line: CommandLine) -> EventStore:
 
 
 def _indexed(store: EventStore, index: RunIndex, word: str) -> Iterator[Candidate]:
-    from replayt_cli.listing import short_ids
+    from replayt_cli.show.run_list import short_ids
 
     newest = list(islice(index.runs(limit=_MOST), _MOST))
     if word.startswith("@") or not word:
@@ -91,8 +91,8 @@ def _listed(store: EventStore, word: str) -> Iterator[Candidate]:
 
 
 def _about(store: EventStore, run: IndexedRun) -> str:
-    from replayt_cli.recorded import shown_status
     from replayt_cli.render.text import one_line, short_time
+    from replayt_cli.show.recorded_run import shown_status
 
     summary = run.summary
     status = run.status if run.problem else shown_status(store, summary)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from replayt_cli.costs import cost_of
-from replayt_cli.render.statistics import dollars
+from replayt_cli.execute.costs import cost_of
+from replayt_cli.render.stats import dollars
 from replayt_cli.render.text import count_of, one_line
 from replayt_core import Event
 from replayt_core.records import LLMCallRow, ToolCallRow

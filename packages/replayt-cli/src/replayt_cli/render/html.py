@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from replayt_cli.render.graph.svg import graph_style
 from replayt_cli.render.report.page import make_page
-from replayt_cli.render.svg import graph_style
 from replayt_cli.render.text import escape
 
 if TYPE_CHECKING:
-    from replayt_cli.recorded import RecordedRun
+    from replayt_cli.show.recorded_run import RecordedRun
 
 
 def report_html(run: RecordedRun) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from replayt_cli.costs import Cost
+from replayt_cli.execute.costs import Cost
 from replayt_cli.render.columns import columns_of
 from replayt_cli.render.json import inline
 from replayt_cli.render.text import count_of, cut, echo, escape, hint, one_line, paint, width, wrap
@@ -86,7 +86,7 @@ def _costs(cost: Cost) -> list[str]:
     """What is known of it, and of which models nothing is; nothing where no model was called."""
     known = []
     if cost.priced_calls:
-        from replayt_cli.render.statistics import dollars
+        from replayt_cli.render.stats import dollars
 
         known = [dollars(cost.usd)]
     if cost.unpriced_models:

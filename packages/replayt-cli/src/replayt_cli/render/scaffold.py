@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from replayt_cli.arguments.store_choice import command_line
+from replayt_cli.project.scaffold import Scaffold
 from replayt_cli.render.text import echo, escape, hint, warn
-from replayt_cli.scaffold import Scaffold
-from replayt_cli.stores import command_line
 
 
 def print_scaffold(scaffold: Scaffold) -> None:

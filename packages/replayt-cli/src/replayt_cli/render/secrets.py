@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from replayt_cli.check.secrets import ScannedRun, SecretTally
 from replayt_cli.render.text import count_of, echo, one_line, paint
-from replayt_cli.secrets_check import ScannedRun, SecretTally
 
 
 def print_scanned(run: ScannedRun) -> None:

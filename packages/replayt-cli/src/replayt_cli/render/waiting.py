@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from replayt_cli.answers import approval_commands, call_commands
 from replayt_cli.render.json import inline
 from replayt_cli.render.text import cut, echo, escape, one_line, short_time, width, wrap
-from replayt_cli.waiting import Waiting, WaitingCall
+from replayt_cli.show.answer_commands import approval_commands, call_commands
+from replayt_cli.show.waiting import Waiting, WaitingCall
 from replayt_core import Approval
 
 _SHOWN_CHARS = 400

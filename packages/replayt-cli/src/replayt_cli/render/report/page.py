@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from replayt_cli.recorded import RecordedRun
-from replayt_cli.render.layout import Graph
+from replayt_cli.arguments.store_choice import command_line
+from replayt_cli.render.graph.layout import Graph
+from replayt_cli.render.graph.svg import Marks, draw, times
 from replayt_cli.render.report.calls import error_text
 from replayt_cli.render.report.rows import Block, Fact, Row, Source, Tone, took
 from replayt_cli.render.report.scale import Interval, make_scale
@@ -16,9 +17,8 @@ from replayt_cli.render.report.step_rows import approval_verdict
 from replayt_cli.render.report.steps import Step, StepGroup, make_steps
 from replayt_cli.render.report.usage import UsageTable, usage_table
 from replayt_cli.render.report.values import Allowance, duration_text, items, mapping
-from replayt_cli.render.svg import Marks, draw, times
 from replayt_cli.render.text import count_of
-from replayt_cli.stores import command_line
+from replayt_cli.show.recorded_run import RecordedRun
 from replayt_core import Approval, Event, RunState, RunSummary
 from replayt_core.records import Records, records
 from replayt_core.timeline import TimelineEntry, timeline

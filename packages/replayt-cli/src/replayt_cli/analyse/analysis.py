@@ -1,0 +1,144 @@
+"""Statistics and SQL over a store: its index as fresh as asked for, and what calculates on it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from replayt_cli.analyse.fresh_index import fresh_index
+from replayt_cli.errors import CommandError
+from replayt_core.ports import EventStore, LocksRuns
+from replayt_store.index import RunIndex
+from replayt_store.prices import load_prices
+from replayt_store.selection import Selection
+
+if TYPE_CHECKING:
+    from replayt_store.analytics import Analytics
+    from replayt_store.stats import Stats
+
+_AGAIN_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked about: a store, which of its runs, with which prices, and how carefully.
+
+    With `check` every log is looked at again.
+    """
+
+    store: EventStore
+    selection: Selection = field(default_factory=Selection)
+    prices: str | None = None
+    check: bool = False
+
+
+@contextmanager
+def analytics(question: Question) -> Iterator[Analytics]:
+    """What calculates. Raises `CommandError` where DuckDB is not installed."""
+    with (
+        _loading_duckdb(),
+        fresh_index(question.store, check=question.check) as index,
+        _over(index, question) as it,
+    ):
+        yield it
+
+
+def statistics(question: Question) -> Stats:
+    """The figures, with `running` told from `interrupted` by the locks."""
+    store = question.store
+    with _loading_duckdb(), fresh_index(store, check=question.check) as index:
+        with _over(index, question) as calculating:
+            stats = calculating.stats()
+        statuses = Counter(stats.statuses)
+        if statuses["interrupted"] and isinstance(store, LocksRuns):
+            without_end = replace(question.selection, statuses=frozenset({"interrupted"}))
+            running = sum(store.locked(run_id) for run_id, _ in index.last_seqs(without_end))
+            statuses["running"] += running
+            statuses["interrupted"] -= running
+    return replace(stats, statuses=dict(+statuses))
+
+
+@contextmanager
+def _loading_duckdb() -> Iterator[None]:
+    """Load DuckDB while the index is read: SQLite does its work without Python's lock."""
+
+    def load() -> None:
+        # Whoever needs it imports it again, and hears then what is wrong.
+        with suppress(Exception):
+            import_module("replayt_store.analytics")
+
+    loading = threading.Thread(target=load, name="replayt load duckdb")
+    loading.start()
+    try:
+        yield
+    finally:
+        loading.join()
+
+
+@contextmanager
+def _over(index: RunIndex, question: Question) -> Iterator[Analytics]:
+    prices = None if question.prices is None else load_prices(question.prices)
+    try:
+        import_module("replayt_store.analytics")  # not half of it, where the thread failed just now
+        from replayt_store.analytics import Analytics
+    except ImportError as error:
+        raise CommandError(str(error)) from None
+    selection = question.selection
+    with (
+        Analytics(index, question.store, selection=selection, prices=prices) as calculating,
+        _heeding_ctrl_c(calculating),
+    ):
+        yield calculating
+
+
+@contextmanager
+def _heeding_ctrl_c(calculating: Analytics) -> Iterator[None]:
+    """Let Ctrl-C end a query at once; DuckDB asks for signals between its tasks alone.
+
+    Python's own handler runs when DuckDB has returned, so a thread hears of the signal first.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    hears, tells = socket.socketpair()
+    tells.setblocking(False)
+    done = threading.Event()
+
+    def interrupt() -> None:
+        while signals := hears.recv(16):
+            while signal.SIGINT in signals and not done.wait(_AGAIN_SECONDS):
+                calculating.interrupt()
+
+    listener = threading.Thread(target=interrupt, daemon=True)
+    before = signal.set_wakeup_fd(tells.fileno(), warn_on_full_buffer=False)
+    listener.start()
+    try:
+        yield
+    except RuntimeError as error:
+        # So DuckDB says that it noticed the signal itself.
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        done.set()
+        signal.set_wakeup_fd(before)
+        tells.close()
+        listener.join()
+        hears.close()
+
+
+def since(days: int, now: datetime) -> str:
+    """The log timestamp of so many days ago."""
+    try:
+        then = now - timedelta(days=days)
+    except OverflowError:
+        return "0001-01-01T00:00:00.000000Z"
+    return then.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""The project around the workflows: its configuration, its beginnings, this machine."""

@@ -1,0 +1,1 @@
+"""Recorded runs as the commands that show them need them."""
