@@ -668,3 +668,23 @@ def test_no_lock_of_a_run_is_taken(store: JSONLStore) -> None:
         thread.join(30)
         append(store, "r", END)
     assert taken == ["done"]
+
+
+def test_columns_may_be_read_before_they_are_asked_for(tmp_path: Path) -> None:
+    store = JSONLStore(tmp_path)
+    for number in range(3):
+        append(store, f"run-{number}", started(), entered())
+    wanted = {"runs": ["run_id", "states"]}
+    with RunIndex.of(store) as index:
+        index.refresh()
+        plain = index.columns(Selection(), wanted)
+        index.prefetch(Selection(), wanted)
+        index.prefetch(Selection(), wanted)  # it is on its way already
+        assert index.columns(Selection(), wanted) == plain
+        index.prefetch(Selection(workflow="another"), wanted)
+        assert index.columns(Selection(), wanted) == plain
+        assert index.columns(Selection(), wanted) == plain
+        index.prefetch(Selection(since="no time"), wanted)
+        with pytest.raises(ValueError, match="no time"):
+            index.columns(Selection(since="no time"), wanted)
+        index.prefetch(Selection(), wanted)  # and nobody asks

@@ -10,30 +10,6 @@ from typing import Any, Protocol
 from replayt_store.prices import Prices
 from replayt_store.stats import CallCost, Count, Latency, Stats
 
-_RUNS = (
-    "status",
-    "failed_state",
-    "path",
-    "started_at",
-    "last_at",
-    "events",
-    "llm_calls",
-    "llm_retries",
-    "retries",
-    "tool_calls",
-    "approvals",
-    "prompt_tokens",
-    "completion_tokens",
-    "total_tokens",
-)
-_CALLS = ("ok", "latency_ms")
-_COSTS = ("model", "reply_model", "prompt_tokens", "completion_tokens", "total_tokens")
-
-
-def needed(prices: Prices | None) -> dict[str, tuple[str, ...]]:
-    """The columns that the statistics look at; the others need not be loaded."""
-    return {"runs": _RUNS, "llm_calls": _CALLS if prices is None else _CALLS + _COSTS}
-
 
 class Ask(Protocol):
     """Runs a file of `_sql` and gives its rows by column name."""

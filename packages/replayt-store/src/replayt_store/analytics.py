@@ -14,7 +14,6 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +33,11 @@ from replayt_store._json_values import json_record, json_value
 from replayt_store._problems import cause, system_error
 from replayt_store._query_tables import VIEWS, load_tables
 from replayt_store._sql import statements
-from replayt_store._stats import measure, needed
+from replayt_store._stats import measure
 from replayt_store.index import RunIndex
 from replayt_store.prices import Prices
 from replayt_store.selection import Selection
-from replayt_store.stats import Stats
+from replayt_store.stats import Stats, columns_for
 
 try:
     import duckdb
@@ -125,18 +124,16 @@ class Analytics:
 
         Raises `AnalyticsError` when they do not fit into memory.
         """
-        columns = needed(self._prices)
-        # SQLite reads while DuckDB starts.
-        with ThreadPoolExecutor(1, "replayt read") as threads:
-            read = threads.submit(self._index.columns, self._selection, columns)
-            with _database("1GB") as connection, _mapped(None):
-                load_columns(connection, columns, read.result())
-                return measure(
-                    lambda name, **values: _ask(connection, name, values),
-                    runs_in_store=self._index.count(),
-                    prices=self._prices,
-                    top=top,
-                )
+        columns = columns_for(self._prices)
+        self._index.prefetch(self._selection, columns)
+        with _database("1GB") as connection, _mapped(None):
+            load_columns(connection, columns, self._index.columns(self._selection, columns))
+            return measure(
+                lambda name, **values: _ask(connection, name, values),
+                runs_in_store=self._index.count(),
+                prices=self._prices,
+                top=top,
+            )
 
     def query(
         self, sql: str, *, seconds: float = 30.0, limit: int | None = None, memory: str = "1GB"

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replayt_core.ports.store import EventStore, ListsRuns
 from replayt_store._index_database import IndexDatabase, Result
@@ -35,6 +35,9 @@ from replayt_store._index_rows import (
 from replayt_store._index_sources import FileSource, ListedSource, PlainSource, Source, reading
 from replayt_store.jsonl import JSONLStore
 from replayt_store.selection import Selection
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["IndexedRun", "Progress", "Refreshed", "RunIndex"]
 
@@ -61,6 +64,14 @@ class Refreshed:
     removed: int
 
 
+class _Ahead(NamedTuple):
+    """Columns that are being read before they are asked for."""
+
+    selection: Selection
+    wanted: Mapping[str, Sequence[str]]
+    read: Future[dict[str, list[list[str]]]]
+
+
 class RunIndex:
     """The index of one store; use it as a context manager, from one thread at a time.
 
@@ -72,6 +83,7 @@ class RunIndex:
         """Prefer `RunIndex.of`. `path` is the SQLite file; without one it lives in memory."""
         self._source = source
         self._database = IndexDatabase(path)
+        self._ahead: _Ahead | None = None
 
     @classmethod
     def of(cls, store: EventStore) -> RunIndex:
@@ -107,6 +119,9 @@ class RunIndex:
 
     def close(self) -> None:
         """Let go of the index file."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.read.exception()  # waits until the thread is done with the file
         self._database.close()
 
     # --- bringing it up to date -------------------------------------------------------------------
@@ -291,6 +306,29 @@ class RunIndex:
         They come in pieces. In a piece each column is a JSON array: SQLite writes it and DuckDB
         reads it, so that the values never become Python objects.
         """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            if (ahead.selection, ahead.wanted) == (selection, wanted):
+                return ahead.read.result()
+            ahead.read.exception()
+        return self._columns(selection, wanted)
+
+    def prefetch(self, selection: Selection, wanted: Mapping[str, Sequence[str]]) -> None:
+        """Begin to read, in a thread, what `columns` will be asked for; ask nothing else before.
+
+        SQLite reads without Python's lock, so whoever asks can prepare meanwhile.
+        """
+        if self._ahead is None:
+            from concurrent.futures import ThreadPoolExecutor  # a listing does without
+
+            threads = ThreadPoolExecutor(1, "replayt prefetch")
+            read = threads.submit(self._columns, selection, wanted)
+            threads.shutdown(wait=False)
+            self._ahead = _Ahead(selection, wanted, read)
+
+    def _columns(
+        self, selection: Selection, wanted: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[list[str]]]:
         where, values = condition(selection)
 
         def read(db: sqlite3.Connection) -> dict[str, list[list[str]]]:

@@ -1,4 +1,4 @@
-"""What `Analytics.stats` answers: the figures of many runs, as data."""
+"""What `Analytics.stats` looks at and answers: the figures of many runs, as data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-__all__ = ["CallCost", "Count", "Latency", "Stats"]
+from replayt_store.prices import Prices
+
+__all__ = ["CallCost", "Count", "Latency", "Stats", "columns_for"]
+
+_RUNS = (
+    "status",
+    "failed_state",
+    "path",
+    "started_at",
+    "last_at",
+    "events",
+    "llm_calls",
+    "llm_retries",
+    "retries",
+    "tool_calls",
+    "approvals",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+)
+_CALLS = ("ok", "latency_ms")
+_COSTS = ("model", "reply_model", "prompt_tokens", "completion_tokens", "total_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,3 +95,11 @@ class Stats:
     paths: tuple[Count, ...]
     first_ts: str | None
     last_ts: str | None
+
+
+def columns_for(prices: Prices | None) -> dict[str, tuple[str, ...]]:
+    """The columns of an index that the statistics look at, by table.
+
+    With them `RunIndex.prefetch` can begin to read before DuckDB is even imported.
+    """
+    return {"runs": _RUNS, "llm_calls": _CALLS if prices is None else _CALLS + _COSTS}

@@ -7,18 +7,18 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from replayt_cli.analyse.fresh_index import fresh_index
 from replayt_cli.errors import CommandError
 from replayt_core.ports import EventStore, LocksRuns
 from replayt_store.index import RunIndex
-from replayt_store.prices import load_prices
+from replayt_store.prices import Prices, load_prices
 from replayt_store.selection import Selection
+from replayt_store.stats import columns_for
 
 if TYPE_CHECKING:
     from replayt_store.analytics import Analytics
@@ -44,18 +44,18 @@ class Question:
 def analytics(question: Question) -> Iterator[Analytics]:
     """What calculates. Raises `CommandError` where DuckDB is not installed."""
     with (
-        _loading_duckdb(),
         fresh_index(question.store, check=question.check) as index,
-        _over(index, question) as it,
+        _over(index, question, _prices_of(question)) as it,
     ):
         yield it
 
 
 def statistics(question: Question) -> Stats:
     """The figures, with `running` told from `interrupted` by the locks."""
-    store = question.store
-    with _loading_duckdb(), fresh_index(store, check=question.check) as index:
-        with _over(index, question) as calculating:
+    store, prices = question.store, _prices_of(question)
+    with fresh_index(store, check=question.check) as index:
+        index.prefetch(question.selection, columns_for(prices))  # while DuckDB is imported
+        with _over(index, question, prices) as calculating:
             stats = calculating.stats()
         statuses = Counter(stats.statuses)
         if statuses["interrupted"] and isinstance(store, LocksRuns):
@@ -66,28 +66,13 @@ def statistics(question: Question) -> Stats:
     return replace(stats, statuses=dict(+statuses))
 
 
-@contextmanager
-def _loading_duckdb() -> Iterator[None]:
-    """Load DuckDB while the index is read: SQLite does its work without Python's lock."""
-
-    def load() -> None:
-        # Whoever needs it imports it again, and hears then what is wrong.
-        with suppress(Exception):
-            import_module("replayt_store.analytics")
-
-    loading = threading.Thread(target=load, name="replayt load duckdb")
-    loading.start()
-    try:
-        yield
-    finally:
-        loading.join()
+def _prices_of(question: Question) -> Prices | None:
+    return None if question.prices is None else load_prices(question.prices)
 
 
 @contextmanager
-def _over(index: RunIndex, question: Question) -> Iterator[Analytics]:
-    prices = None if question.prices is None else load_prices(question.prices)
+def _over(index: RunIndex, question: Question, prices: Prices | None) -> Iterator[Analytics]:
     try:
-        import_module("replayt_store.analytics")  # not half of it, where the thread failed just now
         from replayt_store.analytics import Analytics
     except ImportError as error:
         raise CommandError(str(error)) from None
