@@ -78,13 +78,13 @@ class Guard:
             faulthandler.dump_traceback_later(
                 self.seconds + _EXITS_AFTER + _LOOKS_EVERY, exit=True, file=2
             )
-        if self._alarming:
+        if sys.platform != "win32" and self._alarming:
             signal.setitimer(signal.ITIMER_REAL, self.seconds + _ALARM_AFTER, _ALARM_AFTER)
         try:
             yield
         finally:
             self._run_id = None
-            if self._alarming:
+            if sys.platform != "win32" and self._alarming:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         if self._arrived is not None:
             raise Terminated(self._arrived)

@@ -217,7 +217,7 @@ def _is_unicode(stream: TextIO) -> bool:
 
 def _in_foreground(stream: TextIO) -> bool:
     """Whether the terminal is ours: a job in the background does not draw over the shell."""
-    try:
-        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
-    except (OSError, ValueError, AttributeError):  # not the terminal of this session, or Windows
-        return True
+    if sys.platform != "win32":
+        with suppress(OSError, ValueError):  # not the terminal of this session
+            return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    return True
