@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from replayt_core import DamagedLogError, Event, resolve
 from replayt_core.chain import line_hash, seal
 from replayt_core.events import Draft
 from replayt_store import JSONLStore, SQLiteStore
-from tests.cli.helpers import GATE, HELLO, Shell, on_terminal
+from tests.cli.helpers import GATE, HELLO, Shell, environment, on_terminal
 from tests.cli.logs import install_plugin, record
 from tests.cli.test_resume import CRASHES_IN_A_TOOL
 
@@ -414,3 +416,27 @@ def test_no_paused_run_is_no_run(shell: Shell) -> None:
     assert shell.call("run", "flow.py").code == 0
     assert shell.call("runs", "--status", "paused").out == "No runs found\n"
     assert waiting(shell) == []
+
+
+def test_of_an_empty_store_neither_index_nor_fold_is_imported(shell: Shell) -> None:
+    """PERFORMANCE.md P6, held by counting; and it says what an empty choice of runs says."""
+    script = (
+        "import sys; from replayt_cli.main import main; main(['runs']); "
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=shell.directory,
+        env=environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "No runs found\n"
+    loaded = set(done.stderr.split())
+    assert "replayt_store.jsonl" in loaded
+    assert not {"sqlite3", "replayt_store.index", "replayt_core._fold", "duckdb"} & loaded
+    empty = shell.call("runs", "--output", "json")
+    shell.write("hello.py", HELLO)
+    assert shell.call("run", "hello.py").code == 0
+    assert shell.call("runs", "--tag", "no=such", "--output", "json").out == empty.out

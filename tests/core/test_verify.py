@@ -244,6 +244,18 @@ def test_damage_at_the_very_beginning_is_reported_and_not_raised() -> None:
     assert (found.ok, found.run_id, found.damage) == (False, RUN, "line 1 is not JSON")
 
 
+def test_a_line_that_is_not_what_the_store_makes_of_it_is_damage(store: MemoryStore) -> None:
+    """Only the line is checked: no store can call it an event, or the end of a batch."""
+    events = list(store.read(RUN))
+    first = next(event for event in events if event.more)
+    for said in (Event(RUN, 1, first.ts, "run_started", {}, b""), first._replace(more=False)):
+        found = verify(None, [said])
+        assert not found.ok
+        assert found.damage == (
+            f"the log of run {RUN} is damaged: the line of event 1 ends no batch"
+        )
+
+
 def test_an_unchained_log_is_checked_and_not_executed() -> None:
     """DESIGN 3: logs of replayt 0.1 to 0.4 lack what re-execution takes."""
     lines = [

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replayt_core import MemoryStore, fold
+from replayt_core import DamagedLogError, MemoryStore, fold
 from replayt_core.ports.store import EventStore
 from replayt_core.records import digest, records
-from replayt_store import JSONLStore
+from replayt_store import JSONLStore, _index_sources
 from replayt_store._query_tables import VIEWS
 from replayt_store._sql import statements
 from replayt_store.index import RunIndex
@@ -264,6 +264,45 @@ def test_damaged_and_torn_logs_are_counted_as_far_as_they_can_be_read(tmp_path: 
         assert found.query("SELECT count(*) FROM events").rows == ((12,),)
         problem = found.query("SELECT problem FROM runs WHERE status = 'damaged'").rows[0][0]
         assert "more.jsonl, line 3" in str(problem)
+
+
+def test_damage_right_behind_what_was_read_at_once_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A piece that ends with the last sound line leaves nothing to ask of the next one."""
+    store = JSONLStore(tmp_path / "runs")
+    append(store, "hurt", started(), entered("a"))
+    with store.path("hurt").open("ab") as file:
+        file.write(b"garbage\n")
+    monkeypatch.setattr(_index_sources, "_PIECE", store.path("hurt").stat().st_size - 4)
+    with analytics(store) as found:
+        assert found.query("SELECT count(*) FROM events").rows == ((2,),)
+        assert found.query("SELECT state FROM states").rows == (("a",),)
+
+
+@pytest.mark.parametrize("put", [b"garbage", b"\xff", b""], ids=repr)
+@pytest.mark.parametrize("view", ["events", "states"])
+def test_a_log_that_was_damaged_since_it_was_indexed_is_named_and_not_shown(
+    tmp_path: Path, view: str, put: bytes
+) -> None:
+    """SC-98: an index does not look again at a run that has ended; `check` does."""
+    store = JSONLStore(tmp_path / "runs")
+    completed(store, "fine")
+    append(store, "hurt", started(), entered())
+    append(store, "hurt", END)
+    with RunIndex.of(store) as index:
+        index.refresh()
+        lines = store.path("hurt").read_bytes().split(b"\n")
+        lines[2] = put
+        store.path("hurt").write_bytes(b"\n".join(lines))
+        asking = Analytics(index, store)
+        with pytest.raises(DamagedLogError, match="the log of run hurt is damaged") as error:
+            asking.query(f"SELECT count(*) FROM {view}")
+        assert "`--check`" in str(error.value)
+        assert '"run_id"' not in str(error.value)
+        index.check()
+        left = asking.query(f"SELECT count(*) FROM {view} WHERE run_id = 'hurt'").rows
+        assert left == (({"events": 2, "states": 1}[view],),)
 
 
 def test_the_sql_files_are_in_the_package() -> None:

@@ -95,6 +95,25 @@ def test_the_release_workflow_listens_to_the_tags_that_the_tool_knows() -> None:
         assert package == "replayt" or (ROOT / "tests" / package.removeprefix("replayt-")).is_dir()
 
 
+@pytest.mark.skipif(shutil.which("awk") is None, reason="awk is not installed")
+@pytest.mark.parametrize(("version", "expected"), [("0.4.0", "new"), ("0.3.1", "old")])
+def test_the_notes_of_a_release_are_its_section_of_the_changelog(
+    core: Path, version: str, expected: str
+) -> None:
+    """Also of one that is not the newest: a mended older line is released later."""
+    text = (ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8")
+    command = next(line for line in text.splitlines() if "awk" in line)
+    (core / "packages/replayt-core/CHANGELOG.md").write_text(
+        "# Changelog\n\n## Unreleased\n\n- next\n\n## 0.4.0 - 2026-12-01\n\n- new\n\n"
+        "## 0.3.1 - 2026-11-26\n\n- old\n\n## 0.3.0 - 2026-11-20\n\n- first\n"
+    )
+    given = {**os.environ, "TAG": f"replayt-core-v{version}", "package": "replayt-core"}
+    subprocess.run(["/bin/sh", "-c", command], cwd=core, env=given, check=True)
+    notes = (core / "notes.md").read_text(encoding="utf-8")
+    assert re.findall("^## (.+) -", notes, re.MULTILINE) == [version]
+    assert re.findall("^- (.+)", notes, re.MULTILINE) == [expected]
+
+
 def test_ci_runs_the_script_that_everybody_runs() -> None:
     text = (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert re.search(r"^\s+\.ci/run$", text, re.MULTILINE)

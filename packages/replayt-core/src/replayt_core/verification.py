@@ -158,6 +158,13 @@ class _Check:
                 self.unchained.append(event.seq)
             if self._head is not None and line_hash(event.line) == self._head:
                 self.head_found = True
+        if self._reader.in_batch:  # what a store makes of its lines is not what stands in them
+            raise DamagedLogError(
+                f"the log of run {self.state.run_id} is damaged: the line of event "
+                f"{batch[-1].seq} ends no batch",
+                run_id=self.state.run_id,
+                where=f"event {batch[-1].seq}",
+            )
 
 
 def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:

@@ -317,6 +317,8 @@ def _file_lines(path: str, count: int) -> Iterator[bytes]:
                 return
             yield lines
             count -= there
+            if not count:
+                return
     finally:
         os.close(fd)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from replayt_core.chain import decode
+from replayt_core.errors import DamagedLogError
 from replayt_core.events import Event
 from replayt_core.ports.store import EventStore
 from replayt_core.records import Records, records
@@ -52,19 +53,30 @@ def _load_events(
     selection: Selection,
     check: Callable[[], None],
 ) -> None:
-    kept: list[bytes] = []
+    kept: list[tuple[str, bytes]] = []
     size = 0
     for run_id, last_seq in index.last_seqs(selection):
         for lines in lines_of(store, run_id, last_seq):
-            kept.append(lines)
+            kept.append((run_id, lines))
             size += len(lines)
             if size >= _LINES:
                 check()
-                insert_lines(connection, b"".join(kept))
+                _insert_events(connection, kept)
                 kept, size = [], 0
     if kept:
         check()
-        insert_lines(connection, b"".join(kept))
+        _insert_events(connection, kept)
+
+
+def _insert_events(connection: Connection, kept: Sequence[tuple[str, bytes]]) -> None:
+    try:
+        insert_lines(connection, b"".join(lines for _, lines in kept))
+    except Exception:
+        # DuckDB would show all that it was given, and does not know whose line it cannot read.
+        for run_id, lines in kept:
+            for _ in _decoded(run_id, lines):
+                pass
+        raise
 
 
 def _load_records(
@@ -95,8 +107,20 @@ def _load_records(
 
 def _events(store: EventStore, run_id: str, last_seq: int) -> Iterator[Event]:
     for lines in lines_of(store, run_id, last_seq):
-        for line in lines[:-1].split(b"\n"):
+        yield from _decoded(run_id, lines)
+
+
+def _decoded(run_id: str, lines: bytes) -> Iterator[Event]:
+    for line in lines[:-1].split(b"\n"):
+        try:
             yield decode(line)
+        except ValueError as error:
+            raise DamagedLogError(
+                f"the log of run {run_id} is damaged, and was not when it was indexed: a line is "
+                f"no event ({error}); look at every log again, then ask (`--check`, "
+                "`RunIndex.check`)",
+                run_id=run_id,
+            ) from None
 
 
 def _rows(run_id: str, found: Records, table: str) -> Iterator[tuple[object, ...]]:

@@ -144,7 +144,8 @@ class Analytics:
         write nothing else. Loading and answering together may take `seconds` and `memory`. With
         `limit`, at most so many rows.
 
-        Raises `QueryRefusedError`, `QueryTimeoutError` and `AnalyticsError`.
+        Raises `QueryRefusedError`, `QueryTimeoutError` and `AnalyticsError`; `DamagedLogError` when
+        a log that the SQL needs the events of was damaged since the index read it.
         """
         with (
             _one_line_problems("the query cannot be answered"),

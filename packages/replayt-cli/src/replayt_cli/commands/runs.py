@@ -45,10 +45,6 @@ def runs(
     from replayt_cli.arguments.inputs import read_tags
     from replayt_cli.arguments.store_choice import choose_store
     from replayt_cli.errors import UsageError
-    from replayt_cli.render.json import print_json
-    from replayt_cli.render.run_list import listing_document, print_listing
-    from replayt_cli.render.text import warn
-    from replayt_cli.show.run_list import list_runs, with_waiting
 
     choice = choose_store(log_dir, store_url, source=sqlite)
     wanted = read_tags(tags)
@@ -57,6 +53,15 @@ def runs(
     if status is not None and status not in _STATUSES:
         raise UsageError(f"--status {status!r:.40} is none of {', '.join(_STATUSES)}")
     store = choice.open()
+    if next(iter(store.run_ids()), None) is None:
+        _print_that_there_is_none(output)
+        return exit_codes.DONE
+    # Imported late: a store without a run needs neither index nor fold.
+    from replayt_cli.render.json import print_json
+    from replayt_cli.render.run_list import listing_document, print_listing
+    from replayt_cli.render.text import warn
+    from replayt_cli.show.run_list import list_runs, with_waiting
+
     found = list_runs(store, tags=wanted, status=status, limit=limit)
     if status == "paused":
         found = with_waiting(store, found)
@@ -68,3 +73,14 @@ def runs(
     else:
         print_listing(found, choice.flags())
     return exit_codes.DONE
+
+
+def _print_that_there_is_none(output: Output) -> None:
+    """What an empty listing prints."""
+    from replayt_cli.render.json import print_json
+    from replayt_cli.render.text import echo
+
+    if output is Output.text:
+        echo("No runs found")
+    else:
+        print_json({"runs": [], "not_looked_at": 0, "of_them_damaged": 0})
