@@ -19,12 +19,15 @@ BROUGHT_BY = {
     "replayt": (),
 }
 
-# Kill loops, races, injected faults and long property tests, by the end of their module's name.
+# Kill loops, races, injected faults, long property tests and sessions on pseudo-terminals, by the
+# end of their module's name.
 # They run once, on the Python that runs everything; the other Pythons leave them out.
 THOROUGH = (
     "_processes", "_faults", "_injected", "_tears", "_properties", "_concurrency", "_signals",
     "_timeout", "_ends", "_streams", "test_store_contract", "test_mirror", "test_sqlite_runs",
     "test_reexecution", "test_kill", "test_resume", "test_corpus", "test_offline_models",
+    "test_injection", "test_commands", "test_live", "test_follow", "test_replay_step", "test_init",
+    "test_completion", "test_gc", "test_yaml_corpus",
 )  # fmt: skip
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import Future
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -688,3 +690,70 @@ def test_columns_may_be_read_before_they_are_asked_for(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="no time"):
             index.columns(Selection(since="no time"), wanted)
         index.prefetch(Selection(), wanted)  # and nobody asks
+
+
+def test_what_was_read_ahead_is_not_older_than_the_last_refresh(store: JSONLStore) -> None:
+    """Whoever read ahead may have failed before asking, and go on later."""
+    wanted = {"runs": ("run_id",)}
+    some_runs(store)
+    with RunIndex.of(store) as index:
+        for look in (index.refresh, index.check, index.rebuild):
+            index.prefetch(Selection(), wanted)
+            completed(store, f"later-{look.__name__}")
+            look()
+            assert f"later-{look.__name__}" in index.columns(Selection(), wanted)["runs"][0][0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_an_index_is_not_closed_while_it_is_read_ahead(
+    store: JSONLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SC-120: Ctrl-C while somebody waits for the columns."""
+    from replayt_store._index_database import IndexDatabase
+
+    some_runs(store)
+    asked, go_on, order = threading.Event(), threading.Event(), []
+    read, close = IndexDatabase.read, IndexDatabase.close
+    result, exception = Future.result, Future.exception
+
+    def slowly(self: IndexDatabase, use: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            return read(self, use)
+        assert go_on.wait(60)
+        order.append("read")
+        return read(self, use)
+
+    def closed(self: IndexDatabase) -> None:
+        order.append("closed")
+        go_on.set()
+        close(self)
+
+    def asked_for(self: Future[Any], timeout: float | None = None) -> Any:
+        asked.set()
+        return result(self, timeout)
+
+    def waited_for(self: Future[Any], timeout: float | None = None) -> Any:
+        go_on.set()
+        return exception(self, timeout)
+
+    def press() -> None:
+        assert asked.wait(60)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    presses = threading.Thread(target=press)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), RunIndex.of(store) as index:
+            index.refresh()
+            monkeypatch.setattr(IndexDatabase, "read", slowly)
+            monkeypatch.setattr(IndexDatabase, "close", closed)
+            monkeypatch.setattr(Future, "result", asked_for)
+            monkeypatch.setattr(Future, "exception", waited_for)
+            index.prefetch(Selection(), {"runs": ("run_id",)})
+            presses.start()
+            index.columns(Selection(), {"runs": ("run_id",)})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    presses.join()
+    monkeypatch.undo()  # before the index is forgotten, which closes it once more
+    assert order == ["read", "closed"]

@@ -119,10 +119,14 @@ class RunIndex:
 
     def close(self) -> None:
         """Let go of the index file."""
+        self._drop_ahead()
+        self._database.close()
+
+    def _drop_ahead(self) -> None:
+        """Wait until nobody reads ahead any more, and forget what was read."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
-            ahead.read.exception()  # waits until the thread is done with the file
-        self._database.close()
+            ahead.read.exception()
 
     # --- bringing it up to date -------------------------------------------------------------------
 
@@ -132,16 +136,22 @@ class RunIndex:
         Trusted are the directory's own time of change and, for a run that was completed, the file
         it was read from. An edit of a completed log is not seen: `check` sees it.
         """
+        self._drop_ahead()
         return self._kept(lambda: self._refresh(progress))
 
     def check(self, progress: Progress | None = None) -> Refreshed:
         """Look at the time and size of every run, and read what has changed."""
-        return self._kept(lambda: self._refresh_listed(self._source.place(), progress, each=True))
+        self._drop_ahead()
+        return self._checked(progress)
 
     def rebuild(self, progress: Progress | None = None) -> Refreshed:
         """Forget everything and read every run."""
+        self._drop_ahead()
         self._database.empty()
-        return self.check(progress)
+        return self._checked(progress)
+
+    def _checked(self, progress: Progress | None = None) -> Refreshed:
+        return self._kept(lambda: self._refresh_listed(self._source.place(), progress, each=True))
 
     def _kept(self, look: Callable[[], Refreshed]) -> Refreshed:
         """Look, and look again when the file was lost meanwhile and rows with it."""
@@ -306,11 +316,13 @@ class RunIndex:
         They come in pieces. In a piece each column is a JSON array: SQLite writes it and DuckDB
         reads it, so that the values never become Python objects.
         """
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            if (ahead.selection, ahead.wanted) == (selection, wanted):
+        ahead = self._ahead
+        if ahead is not None and (ahead.selection, ahead.wanted) == (selection, wanted):
+            try:
                 return ahead.read.result()
-            ahead.read.exception()
+            finally:
+                self._drop_ahead()  # Ctrl-C ends the waiting and not the reading
+        self._drop_ahead()
         return self._columns(selection, wanted)
 
     def prefetch(self, selection: Selection, wanted: Mapping[str, Sequence[str]]) -> None:
@@ -358,7 +370,7 @@ class RunIndex:
         losses = self._database.losses
         found = self._database.read(use)
         if self._database.losses != losses:
-            self.check()
+            self._checked()
             found = self._database.read(use)
         return found
 
