@@ -42,8 +42,8 @@ class Parameter:
 
 def commands() -> dict[str, Callable[..., Any]]:
     """Every command by the words that call it; a group stands before its parts."""
-    found: dict[str, Callable[..., Any]] = {c.__name__: c for c in main.COMMANDS}
-    for group in main.GROUPS:
+    found: dict[str, Callable[..., Any]] = {c.__name__: c for c in main.commands()}
+    for group in main.groups():
         name = str(group.info.name)
         if group.registered_callback is not None and group.registered_callback.callback is not None:
             found[name] = group.registered_callback.callback
@@ -136,7 +136,7 @@ def page(found: Mapping[str, Callable[..., Any]]) -> str:
 
 
 def _root() -> Callable[..., Any]:
-    callback = main.app.registered_callback
+    callback = main.application([], []).registered_callback
     if callback is None or callback.callback is None:
         raise SystemExit("the application has no callback")
     return callback.callback
@@ -144,7 +144,7 @@ def _root() -> Callable[..., Any]:
 
 def _section(words: str, command: Callable[..., Any]) -> str:
     taken = list(parameters(command))
-    group = any(words == str(each.info.name) for each in main.GROUPS)
+    group = any(words == str(each.info.name) for each in main.groups())
     usage = ["replayt", words, *(each.metavar for each in taken if each.argument)]
     usage.append("COMMAND" if group else "[OPTIONS]")
     first, *rest = _prose(command)

@@ -17,8 +17,8 @@ _DEFAULT = re.compile(r"\s*\[default: [^]]*\]$")
 
 def callbacks() -> dict[str, Callable[..., Any]]:
     """Every command by the words that call it."""
-    found: dict[str, Callable[..., Any]] = {each.__name__: each for each in main.COMMANDS}
-    for group in main.GROUPS:
+    found: dict[str, Callable[..., Any]] = {each.__name__: each for each in main.commands()}
+    for group in main.groups():
         assert group.registered_callback is not None
         assert group.registered_callback.callback is not None
         found[str(group.info.name)] = group.registered_callback.callback

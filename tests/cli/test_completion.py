@@ -13,7 +13,7 @@ from replayt_cli.completion.answer import answer
 from replayt_cli.completion.runs import newest_runs
 from replayt_cli.completion.scripts import SHELLS
 from replayt_cli.completion.words import Candidate
-from replayt_cli.main import COMMANDS, GROUPS
+from replayt_cli.main import commands, groups
 from replayt_cli.project.scaffold import TEMPLATES
 from replayt_store import JSONLStore
 from tests.cli.helpers import GATE, HELLO, Shell, one_line
@@ -70,7 +70,7 @@ def values(shell: Shell, *words: str, **env: str) -> list[str]:
 def test_commands_come_with_what_they_are_about(shell: Shell) -> None:
     kind, candidates = ask(shell, "")
     assert kind == "values"
-    names = [command.__name__ for command in COMMANDS] + [group.info.name for group in GROUPS]
+    names = [command.__name__ for command in commands()] + [group.info.name for group in groups()]
     assert [name for name, _ in candidates] == names
     assert all(about for _, about in candidates)
     assert ["runs", "List recent runs, newest first."] in candidates
@@ -80,7 +80,7 @@ def test_commands_come_with_what_they_are_about(shell: Shell) -> None:
     assert values(shell, "nosuch", "") == []
 
 
-@pytest.mark.parametrize("command", [command.__name__ for command in COMMANDS])
+@pytest.mark.parametrize("command", [command.__name__ for command in commands()])
 def test_options_of_each_command_are_those_of_its_help(shell: Shell, command: str) -> None:
     shown = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", shell.call(command, "--help").out, re.M))
     assert set(values(shell, command, "--")) == shown

@@ -8,16 +8,16 @@ import shlex
 import pytest
 
 from replayt_cli.arguments.help_examples import EXAMPLES
-from replayt_cli.main import COMMANDS, GROUPS
+from replayt_cli.main import commands, groups
 from tests.cli.helpers import Shell, on_terminal
 
 PARTS = [
     f"{group.info.name} {part.callback.__name__}"
-    for group in GROUPS
+    for group in groups()
     for part in group.registered_commands
     if part.callback is not None
 ]
-ALL = [*(command.__name__ for command in COMMANDS), *(str(g.info.name) for g in GROUPS), *PARTS]
+ALL = [*(command.__name__ for command in commands()), *(str(g.info.name) for g in groups()), *PARTS]
 each_command = pytest.mark.parametrize("command", ALL)
 
 

@@ -297,12 +297,12 @@ def test_a_log_that_was_damaged_since_it_was_indexed_is_named_and_not_shown(
         store.path("hurt").write_bytes(b"\n".join(lines))
         asking = Analytics(index, store)
         with pytest.raises(DamagedLogError, match="the log of run hurt is damaged") as error:
-            asking.query(f"SELECT count(*) FROM {view}")
+            asking.query(f"FROM {view}")
         assert "`--check`" in str(error.value)
         assert '"run_id"' not in str(error.value)
         index.check()
-        left = asking.query(f"SELECT count(*) FROM {view} WHERE run_id = 'hurt'").rows
-        assert left == (({"events": 2, "states": 1}[view],),)
+        left = [row for row in asking.query(f"FROM {view}").rows if row[0] == "hurt"]
+        assert len(left) == {"events": 2, "states": 1}[view]
 
 
 def test_the_sql_files_are_in_the_package() -> None:

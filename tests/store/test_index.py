@@ -741,16 +741,17 @@ def test_an_index_is_not_closed_while_it_is_read_ahead(
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     presses = threading.Thread(target=press)
+    index = RunIndex.of(store)
+    index.refresh()
+    monkeypatch.setattr(IndexDatabase, "read", slowly)
+    monkeypatch.setattr(IndexDatabase, "close", closed)
+    monkeypatch.setattr(Future, "result", asked_for)
+    monkeypatch.setattr(Future, "exception", waited_for)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(KeyboardInterrupt), RunIndex.of(store) as index:
-            index.refresh()
-            monkeypatch.setattr(IndexDatabase, "read", slowly)
-            monkeypatch.setattr(IndexDatabase, "close", closed)
-            monkeypatch.setattr(Future, "result", asked_for)
-            monkeypatch.setattr(Future, "exception", waited_for)
-            index.prefetch(Selection(), {"runs": ("run_id",)})
-            presses.start()
+        index.prefetch(Selection(), {"runs": ("run_id",)})
+        presses.start()
+        with pytest.raises(KeyboardInterrupt), index:
             index.columns(Selection(), {"runs": ("run_id",)})
     finally:
         signal.signal(signal.SIGINT, before)

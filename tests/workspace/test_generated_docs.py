@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import typer
 
-from replayt_cli.main import app
+from replayt_cli.main import application, commands, groups
 from replayt_core.payloads import PAYLOADS
 from tests.workspace.helpers import ROOT
 
@@ -145,7 +145,7 @@ def test_every_command_and_every_flag_is_on_the_page() -> None:
     """Issue 6. Told by typer's own parser, which the page is not made from."""
     page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     seen = 0
-    for words, command in walk(typer.main.get_command(app), ()):
+    for words, command in walk(typer.main.get_command(application(commands(), groups())), ()):
         section = page.partition(f"\n### {' '.join(('replayt', *words))}\n")[2].partition("\n##")[0]
         if not words:
             section = page.partition("\n## The command itself\n")[2].partition("\n##")[0]

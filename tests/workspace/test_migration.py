@@ -11,7 +11,7 @@ import typer
 
 from replayt import Runner, Workflow
 from replayt.llm import LLMSettings
-from replayt_cli.main import app
+from replayt_cli.main import application, commands, groups
 from replayt_cli.project.config import KEYS
 from tests.workspace.helpers import ROOT
 
@@ -75,7 +75,7 @@ def test_arguments_that_are_gone_are_gone() -> None:
 
 
 def test_commands_and_options_that_are_gone_are_gone_and_the_others_are_there() -> None:
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(application(commands(), groups()))
     options = {
         option
         for command in group.commands.values()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from replayt_cli.main import COMMANDS, GROUPS
+from replayt_cli.main import commands, groups
 from replayt_core.payloads import PAYLOADS
 from tests.workspace.helpers import MEMBERS, ROOT, Member
 
@@ -64,13 +64,13 @@ def third_parties(source: str) -> set[str]:
 
 
 def test_the_commands_are_those_that_were_promised() -> None:
-    names = [command.__name__ for command in COMMANDS] + [str(g.info.name) for g in GROUPS]
+    names = [command.__name__ for command in commands()] + [str(g.info.name) for g in groups()]
     assert sorted(names) == sorted(PROMISED), "few commands: docs/scope.md says why"
     parts = {
         str(group.info.name): {
             getattr(c.callback, "__name__", "") for c in group.registered_commands
         }
-        for group in GROUPS
+        for group in groups()
     }
     assert parts == PARTS
 

@@ -6,64 +6,53 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import typer
 
 from replayt_cli import exit_codes
 from replayt_cli.arguments.help_examples import epilog
 from replayt_cli.arguments.options import Debug, OptionalText
-from replayt_cli.commands import (
-    diff,
-    doctor,
-    examples,
-    fork,
-    gc,
-    graph,
-    init,
-    inspect,
-    pin,
-    query,
-    replay,
-    report,
-    resume,
-    run,
-    runs,
-    stats,
-    store,
-    validate,
-    verify,
-    why,
-)
 from replayt_cli.render.text import complain, use_safe_streams
 from replayt_cli.streams import fill_closed_streams
 
 # Set by the scripts of --show-completion; replayt_cli.completion.answer reads what goes with it.
 _COMPLETE = "_REPLAYT_COMPLETE"
 
-COMMANDS: tuple[Callable[..., int], ...] = (
-    run.run,
-    resume.resume,
-    inspect.inspect,
-    replay.replay,
-    report.report,
-    why.why,
-    diff.diff,
-    verify.verify,
-    fork.fork,
-    pin.pin,
-    runs.runs,
-    stats.stats,
-    query.query,
-    gc.gc,
-    graph.graph,
-    validate.validate,
-    examples.examples,
-    init.init,
-    doctor.doctor,
+COMMAND_NAMES = (
+    "run",
+    "resume",
+    "inspect",
+    "replay",
+    "report",
+    "why",
+    "diff",
+    "verify",
+    "fork",
+    "pin",
+    "runs",
+    "stats",
+    "query",
+    "gc",
+    "graph",
+    "validate",
+    "examples",
+    "init",
+    "doctor",
 )
-GROUPS: tuple[typer.Typer, ...] = (store.group,)
+GROUP_NAMES = ("store",)
+
+
+def commands(names: Iterable[str] = COMMAND_NAMES) -> list[Callable[..., int]]:
+    """The commands of these names: the function of that name in its module of `commands`."""
+    return [getattr(import_module(f"replayt_cli.commands.{name}"), name) for name in names]
+
+
+def groups(names: Iterable[str] = GROUP_NAMES) -> list[typer.Typer]:
+    """The groups of commands of these names."""
+    return [import_module(f"replayt_cli.commands.{name}").group for name in names]
 
 
 @dataclass
@@ -114,27 +103,25 @@ def _root(
     return exit_codes.DONE
 
 
-def _application(
-    commands: Sequence[Callable[..., int]], groups: Sequence[typer.Typer]
+def application(
+    with_commands: Iterable[Callable[..., int]], with_groups: Iterable[typer.Typer]
 ) -> typer.Typer:
-    application = typer.Typer(
+    """The command line with these commands and groups."""
+    made = typer.Typer(
         name="replayt",
         help="Run workflows whose every step is logged; show, verify, resume and fork their runs.",
         rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    application.callback(invoke_without_command=True)(_root)
-    for command in commands:
-        application.command(epilog=epilog(command.__name__))(command)
-    for group in groups:
+    made.callback(invoke_without_command=True)(_root)
+    for command in with_commands:
+        made.command(epilog=epilog(command.__name__))(command)
+    for group in with_groups:
         for part in group.registered_commands:
             part.epilog = epilog(f"{group.info.name} {getattr(part.callback, '__name__', '')}")
-        application.add_typer(group, epilog=epilog(str(group.info.name)))
-    return application
-
-
-app = _application(COMMANDS, GROUPS)
+        made.add_typer(group, epilog=epilog(str(group.info.name)))
+    return made
 
 
 def _called(words: Sequence[str]) -> typer.Typer:
@@ -143,9 +130,11 @@ def _called(words: Sequence[str]) -> typer.Typer:
     For typer looks at the signatures of all that it knows, which takes longer than `runs`.
     """
     name = next((word for word in words if not word.startswith("-")), None)
-    commands = [command for command in COMMANDS if command.__name__ == name]
-    groups = [group for group in GROUPS if group.info.name == name]
-    return _application(commands, groups) if commands or groups else app
+    if name in COMMAND_NAMES:
+        return application(commands([name]), [])
+    if name in GROUP_NAMES:
+        return application([], groups([name]))
+    return application(commands(), groups())
 
 
 def _complete() -> int:
@@ -153,8 +142,8 @@ def _complete() -> int:
     from replayt_cli.completion.answer import answer_quietly
     from replayt_cli.completion.words import Candidate, first_sentence
 
-    helps = {command.__name__: command.__doc__ for command in COMMANDS}
-    helps |= {str(group.info.name): str(group.info.help) for group in GROUPS}
+    helps = {command.__name__: command.__doc__ for command in commands()}
+    helps |= {str(group.info.name): str(group.info.help) for group in groups()}
     summary = [Candidate(value=name, help=first_sentence(text)) for name, text in helps.items()]
     answer_quietly(os.environ, lambda words: typer.main.get_command(_called(words)), summary)
     return exit_codes.DONE

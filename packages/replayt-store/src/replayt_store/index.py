@@ -124,9 +124,9 @@ class RunIndex:
 
     def _drop_ahead(self) -> None:
         """Wait until nobody reads ahead any more, and forget what was read."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None:
-            ahead.read.exception()
+        if self._ahead is not None:
+            self._ahead.read.exception()  # interrupted, it is waited for again when this is closed
+            self._ahead = None
 
     # --- bringing it up to date -------------------------------------------------------------------
 
