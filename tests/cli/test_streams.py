@@ -63,6 +63,15 @@ def closed(shell: Shell, which: str, *words: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("words", ["examples", "examples -o json", "--version", "runs"])
+def test_a_stdout_that_takes_nothing_is_told(shell: Shell, words: str) -> None:
+    """SC-120: as the redirection to a disk that is full."""
+    ended = closed(shell, ">/dev/full", *words.split())
+    assert ended.returncode == 74
+    assert ended.stderr == "replayt: input or output: No space left on device\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
 @pytest.mark.parametrize(
     ("which", "words", "code"),
