@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from typer.models import OptionInfo
 
@@ -33,7 +33,7 @@ def options() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
     for command, callback in callbacks().items():
         hints = get_type_hints(callback, include_extras=True)
         for name, parameter in inspect.signature(callback).parameters.items():
-            hint, info = hints[name], parameter.default
+            hint, info = _declared(hints[name]), parameter.default
             for extra in getattr(hint, "__metadata__", ()):
                 info = extra
                 hint = hint.__origin__
@@ -43,3 +43,8 @@ def options() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
             words += [word for word in info.param_decls or () if word not in words]
             said = _DEFAULT.sub("", info.help or "")
             yield words[0], command, (hint, tuple(words), info.metavar, said)
+
+
+def _declared(hint: Any) -> Any:
+    """The annotation as it was written: Python 3.10 makes it optional where the default is None."""
+    return next((each for each in get_args(hint) if hasattr(each, "__metadata__")), hint)

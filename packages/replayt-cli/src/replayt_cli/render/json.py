@@ -56,6 +56,8 @@ def quick_dump(document: Any, *, indent: int | None = None) -> str:
         text = to_json(document, indent=indent, inf_nan_mode="null").decode()
     except ValueError:  # a lone surrogate
         return json.dumps(_finite(document), indent=indent)
+    if "NaN" in text or "Infinity" in text:  # the oldest pydantic writes them in spite of the mode
+        return json.dumps(_finite(document), indent=indent)
     # Outside of its texts JSON has ASCII alone.
     return text if text.isascii() and "\x7f" not in text else _NOT_PLAIN.sub(_escaped, text)
 
