@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from replayt_core.ports.store import EventStore, ListsRuns
+from replayt_store._index_columns import Ahead, Columns, read_columns
 from replayt_store._index_database import IndexDatabase, Result
 from replayt_store._index_rows import (
     CALL_COLUMNS,
     COLUMNS,
-    EVERY_RUN,
     IndexedRun,
     ReadRun,
     call_values,
@@ -36,9 +36,6 @@ from replayt_store._index_sources import FileSource, ListedSource, PlainSource, 
 from replayt_store.jsonl import JSONLStore
 from replayt_store.selection import Selection
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
 __all__ = ["IndexedRun", "Progress", "Refreshed", "RunIndex"]
 
 Progress = Callable[[int, int], None]
@@ -48,9 +45,6 @@ _CHUNK = 400
 _PAGE = 500
 _COLUMNS = ", ".join(COLUMNS)
 _SORTED_AT = COLUMNS.index("sorted_at")
-_PIECE = 10_000
-_WITHIN = "run_id >= ? AND run_id < ?"
-_OF_RUNS = "run_id IN (SELECT run_id FROM runs WHERE {where})"
 _PUT_RUN = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _PUT_CALL = f"INSERT OR REPLACE INTO llm_calls VALUES ({', '.join('?' * len(CALL_COLUMNS))})"  # noqa: S608
 
@@ -64,14 +58,6 @@ class Refreshed:
     removed: int
 
 
-class _Ahead(NamedTuple):
-    """Columns that are being read before they are asked for."""
-
-    selection: Selection
-    wanted: Mapping[str, Sequence[str]]
-    read: Future[dict[str, list[list[str]]]]
-
-
 class RunIndex:
     """The index of one store; use it as a context manager, from one thread at a time.
 
@@ -83,7 +69,7 @@ class RunIndex:
         """Prefer `RunIndex.of`. `path` is the SQLite file; without one it lives in memory."""
         self._source = source
         self._database = IndexDatabase(path)
-        self._ahead: _Ahead | None = None
+        self._ahead: Ahead | None = None
 
     @classmethod
     def of(cls, store: EventStore) -> RunIndex:
@@ -308,9 +294,7 @@ class RunIndex:
         sql = f"SELECT run_id, last_seq FROM runs WHERE {where} AND events ORDER BY run_id"  # noqa: S608
         return ((run_id, last_seq) for run_id, last_seq in self._rows(sql, values))
 
-    def columns(
-        self, selection: Selection, wanted: Mapping[str, Sequence[str]]
-    ) -> dict[str, list[list[str]]]:
+    def columns(self, selection: Selection, wanted: Mapping[str, Sequence[str]]) -> Columns:
         """Columns of `runs` and `llm_calls` for the selected runs, all as of one moment.
 
         They come in pieces. In a piece each column is a JSON array: SQLite writes it and DuckDB
@@ -336,31 +320,10 @@ class RunIndex:
             threads = ThreadPoolExecutor(1, "replayt prefetch")
             read = threads.submit(self._columns, selection, wanted)
             threads.shutdown(wait=False)
-            self._ahead = _Ahead(selection, wanted, read)
+            self._ahead = Ahead(selection, wanted, read)
 
-    def _columns(
-        self, selection: Selection, wanted: Mapping[str, Sequence[str]]
-    ) -> dict[str, list[list[str]]]:
-        where, values = condition(selection)
-
-        def read(db: sqlite3.Connection) -> dict[str, list[list[str]]]:
-            found: dict[str, list[list[str]]] = {table: [] for table in wanted}
-            db.execute("BEGIN")
-            try:
-                for bounds in _pieces(db):
-                    for table, names in wanted.items():
-                        arrays = ", ".join(f"json_group_array({name})" for name in names)
-                        chosen = where
-                        if table != "runs" and where != EVERY_RUN:
-                            chosen = _OF_RUNS.format(where=where)
-                        sql = f"SELECT {arrays} FROM {table} WHERE {_WITHIN} AND {chosen}"  # noqa: S608
-                        row = db.execute(sql, [*bounds, *values]).fetchone()
-                        found[table].append(list(row))
-            finally:
-                db.execute("COMMIT")
-            return found
-
-        return self._told(read)
+    def _columns(self, selection: Selection, wanted: Mapping[str, Sequence[str]]) -> Columns:
+        return self._told(lambda db: read_columns(db, selection, wanted))
 
     def _rows(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         return self._told(lambda db: db.execute(sql, values).fetchall())
@@ -373,18 +336,6 @@ class RunIndex:
             self._checked()
             found = self._database.read(use)
         return found
-
-
-def _pieces(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """The run ids in ranges of some ten thousand: from the first, up to before the second."""
-    first = ""
-    while True:
-        sql = "SELECT run_id FROM runs WHERE run_id >= ? ORDER BY run_id LIMIT 1 OFFSET ?"
-        row = db.execute(sql, (first, _PIECE)).fetchone()
-        yield first, "~" if row is None else row[0]  # no run id has a `~`, which sorts last
-        if row is None:
-            return
-        first = row[0]
 
 
 def _count(db: sqlite3.Connection) -> int:
