@@ -253,7 +253,13 @@ def _database(memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
         raise AnalyticsError(f"DuckDB does not start: {_first_line(error)}") from None
     with connection:
         _execute_all(connection, (*_SETTINGS, *statements("tables"), *statements("views")))
-        yield connection
+        try:
+            yield connection
+        except BaseException:
+            # DuckDB 1.5 works off what a broken off query has left, however long that takes, when
+            # the connection is closed; unless it is told once more.
+            connection.interrupt()
+            raise
 
 
 @contextmanager
