@@ -161,7 +161,7 @@ def test_the_time_limit_ends_it_with_1(shell: Shell) -> None:
 @pytest.mark.thorough  # hence with DuckDB 2 alone
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the processor time of a process")
 def test_ctrl_c_ends_it_with_130_and_no_word(shell: Shell) -> None:
-    """DuckDB 1.5 used to work on when its connection was closed; see `_database` of the analytics."""
+    """DuckDB 1.5 used to work on while its connection was closed; `_database` says how."""
     record("a")
     sql = "SELECT count(*) FROM range(10000000) a, range(1000000) b WHERE a.range % 7 = b.range % 5"
     process = shell.start("query", sql)
