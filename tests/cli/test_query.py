@@ -158,7 +158,6 @@ def test_the_time_limit_ends_it_with_1(shell: Shell) -> None:
     assert "0.2" in one_line(ended)
 
 
-@pytest.mark.thorough  # hence with DuckDB 2 alone
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the processor time of a process")
 def test_ctrl_c_ends_it_with_130_and_no_word(shell: Shell) -> None:
     """DuckDB 1.5 used to work on while its connection was closed; `_database` says how."""

@@ -10,7 +10,6 @@ DuckDB itself says that SQL from strangers needs a sandbox of the operating syst
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tempfile
@@ -30,7 +29,8 @@ from replayt_store._answers import (
 )
 from replayt_store._bulk import load_columns
 from replayt_store._deadline import Deadline
-from replayt_store._json_values import json_record, json_value
+from replayt_store._export_files import replaceable, write_lines
+from replayt_store._json_values import json_value
 from replayt_store._problems import cause, system_error
 from replayt_store._query_tables import VIEWS, load_tables
 from replayt_store._sql import statements
@@ -195,7 +195,7 @@ class Analytics:
             _one_line_problems(f"cannot write {target}"),
             tempfile.TemporaryDirectory(prefix="replayt-") as folder,
         ):
-            real = _replaceable(target)
+            real = replaceable(target)
             kept = os.path.join(folder, "answer.duckdb")
             with self._asked(sql, memory, seconds, kept) as (connection, question, deadline):
                 connection.execute(f"CREATE TABLE kept.answer AS {question.sql}")
@@ -295,17 +295,6 @@ def _one_line_problems(refusal: str) -> Iterator[None]:
         raise AnalyticsError(f"{refusal}: {cause(error)}") from error
 
 
-def _replaceable(target: Path) -> Path:
-    """The file behind a name. Raises `AnalyticsError` where it is there and no regular file.
-
-    A file put in place of a device or a pipe would take it away from everybody else.
-    """
-    real = Path(os.path.realpath(target))
-    if real.exists() and not real.is_file():
-        raise AnalyticsError(f"cannot write {target}: it is no regular file: choose another name")
-    return real
-
-
 def _understood(connection: duckdb.DuckDBPyConnection, sql: str) -> _Question:
     """The one SELECT that a text is, planned on empty tables."""
     found = connection.extract_statements(sql)
@@ -351,7 +340,7 @@ def _written(kept: str, format: ExportFormat, target: Path) -> int:  # noqa: A00
         with _mapped(None), duckdb.connect(kept, config=_CONFIG) as connection:
             count = int(connection.execute("SELECT count(*) FROM answer").fetchall()[0][0])
             if format == "jsonl":
-                _write_lines(connection, part)
+                write_lines(connection, part)
             else:
                 options = {"parquet": "FORMAT parquet", "csv": "FORMAT csv, HEADER"}[format]
                 connection.execute(
@@ -362,17 +351,6 @@ def _written(kept: str, format: ExportFormat, target: Path) -> int:  # noqa: A00
         with suppress(FileNotFoundError):
             part.unlink()
     return count
-
-
-def _write_lines(connection: duckdb.DuckDBPyConnection, part: Path) -> None:
-    described = connection.execute("DESCRIBE answer").fetchall()
-    columns, types = zip(*((str(name), str(kind)) for name, kind, *_ in described), strict=True)
-    result = connection.execute("SELECT * FROM answer")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        while rows := result.fetchmany(_FETCH):
-            for row in rows:
-                record = json_record(columns, types, row)
-                file.write(json.dumps(record, allow_nan=False) + "\n")
 
 
 def _ask(
