@@ -43,7 +43,7 @@ def test_someone_signs_in_reads_what_is_asked_and_approves_it(
         page.get_by_label("Token").fill(token)
         page.get_by_role("button", name="Sign in").click()
         heading = page.get_by_role("heading", name="Send <img src=x onerror=alert(1)>?")
-        assert heading.is_visible()
+        heading.wait_for()
         assert page.evaluate("document.body.scrollWidth <= innerWidth")
         page.get_by_label("Reason").fill("read it")
         page.get_by_label("Reason").press("Enter")  # presses no button

@@ -19,7 +19,9 @@ from replayt_store import JSONLStore
 from tests.cli.helpers import GATE, HELLO, Shell, one_line
 from tests.cli.shells import Prompt, fish_candidates, with_command
 
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Of the form that is made for a run; its short id, the end of it, does not begin as it does.
+GENERATED = "01a0c9d2-7e55-7000-8f3a-92b4d6e8f1a3"
+SHORT = GENERATED[-8:]
 STATUSES = ["completed", "failed", "paused", "interrupted", "running", "damaged"]
 LISTED = """
 import json, os, sys
@@ -32,13 +34,14 @@ sys.exit(code)
 
 @pytest.fixture
 def runs(shell: Shell) -> Shell:
-    """A completed run `alpha`, a paused one `beta`, and one with an id of its own elsewhere."""
+    """A completed run `alpha`, a paused one `beta`, and one with a generated id elsewhere."""
     shell.write("flow.py", HELLO)
     shell.write("gate.py", GATE)
     shell.write("flat.txt", "")
     assert shell.call("run", "flow.py", "--run-id", "alpha").code == 0
     assert shell.call("run", "gate.py", "--run-id", "beta").code == 2
-    assert shell.call("run", "flow.py", "--log-dir", "folder/my logs").code == 0
+    elsewhere = ["--log-dir", "folder/my logs", "--run-id", GENERATED]
+    assert shell.call("run", "flow.py", *elsewhere).code == 0
     return shell
 
 
@@ -148,12 +151,10 @@ def test_runs_are_offered_newest_first_with_what_they_are(runs: Shell) -> None:
 
 def test_a_short_id_is_what_the_listing_shows_and_a_whole_one_is_completed(runs: Shell) -> None:
     where = ["--log-dir", "folder/my logs"]
-    (row,) = runs.call("runs", "-o", "json", *where).json["runs"]
-    run_id = row["run_id"]
-    assert UUID.fullmatch(run_id)
-    assert values(runs, "why", *where, "") == ["@last", run_id[-8:]]
-    assert values(runs, "why", *where, run_id[-8:-5]) == [run_id[-8:]]
-    assert values(runs, "why", *where, run_id[:13]) == [run_id]
+    assert SHORT in runs.call("runs", *where).out
+    assert values(runs, "why", *where, "") == ["@last", SHORT]
+    assert values(runs, "why", *where, SHORT[:3]) == [SHORT]
+    assert values(runs, "why", *where, GENERATED[:13]) == [GENERATED]
 
 
 @pytest.mark.parametrize(
@@ -168,9 +169,7 @@ def test_a_short_id_is_what_the_listing_shows_and_a_whole_one_is_completed(runs:
 )
 def test_the_store_is_the_one_earlier_on_the_line(runs: Shell, earlier: list[str]) -> None:
     found = values(runs, "inspect", *earlier, "", HOME=str(runs.directory))
-    assert found[0] == "@last"
-    assert len(found) == 2
-    assert re.fullmatch("[0-9a-f]{8}", found[1])
+    assert found == ["@last", SHORT]
 
 
 def test_the_store_is_else_that_of_the_configuration(runs: Shell) -> None:
@@ -317,7 +316,7 @@ def test_tab_completes_the_line(runs: Shell, program: str) -> None:
             assert prompt.completed(typed).rstrip("/") == expected.rstrip("/"), typed
         for quoted in ("'folder/my logs'", "folder/my\\ logs"):
             typed = f"replayt inspect --log-dir {quoted} 0"
-            assert UUID.search(prompt.completed(typed)), typed
+            assert GENERATED in prompt.completed(typed), typed
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the shells of POSIX, on a pseudo-terminal")
@@ -347,8 +346,7 @@ def test_fish_completes(runs: Shell) -> None:
     }.items():
         assert [found[0] for found in fish_candidates(runs, line)] == names, line
     found = fish_candidates(runs, "replayt inspect --log-dir 'folder/my logs' ")
-    assert found[0][0] == "@last"
-    assert re.fullmatch("[0-9a-f]{8}", found[1][0])
+    assert [name for name, _ in found] == ["@last", SHORT]
 
 
 def test_powershell_is_given_words_that_it_takes_as_they_are() -> None:

@@ -418,7 +418,7 @@ def test_no_paused_run_is_no_run(shell: Shell) -> None:
     assert waiting(shell) == []
 
 
-def test_of_an_empty_store_neither_index_nor_fold_is_imported(shell: Shell) -> None:
+def test_of_an_empty_store_neither_index_nor_fold_nor_pydantic_is_imported(shell: Shell) -> None:
     """PERFORMANCE.md P6, held by counting; and it says what an empty choice of runs says."""
     script = (
         "import sys; from replayt_cli.main import main; main(['runs']); "
@@ -436,6 +436,7 @@ def test_of_an_empty_store_neither_index_nor_fold_is_imported(shell: Shell) -> N
     loaded = set(done.stderr.split())
     assert "replayt_store.jsonl" in loaded
     assert not {"sqlite3", "replayt_store.index", "replayt_core._fold", "duckdb"} & loaded
+    assert not {"pydantic", "secrets"} & loaded
     empty = shell.call("runs", "--output", "json")
     shell.write("hello.py", HELLO)
     assert shell.call("run", "hello.py").code == 0

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import pytest
+import inspect
 
-from replayt_cli.main import commands, groups
+import pytest
+import typer
+
+from replayt_cli.main import application, commands, groups
 from tests.cli.helpers import HELLO, Shell, one_line
 
 
@@ -127,6 +130,22 @@ def test_help_and_runs_import_nothing_heavy(shell: Shell) -> None:
             [sys.executable, str(path), *words], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_a_command_without_words_gets_what_the_parser_would_give_it() -> None:
+    """The name of a command alone is not parsed: typer would import pydantic for it."""
+    alone = []
+    for command in commands():
+        parameters = inspect.signature(command).parameters.values()
+        if any(one.default is one.empty for one in parameters):
+            continue
+        alone.append(command.__name__)
+        parser = typer.main.get_command(application([command], [])).commands[command.__name__]
+        parsed = parser.make_context(command.__name__, []).params
+        # For a list that is not given, releases of typer pass None, [] or ().
+        parsed = {name: None if value in ([], ()) else value for name, value in parsed.items()}
+        assert parsed == {one.name: one.default for one in parameters}
+    assert set(alone) == {"verify", "runs", "stats", "examples", "init", "doctor"}
 
 
 def test_a_listing_brings_no_engine_and_no_model_client(shell: Shell) -> None:

@@ -25,7 +25,8 @@ from replayt_core import (
 )
 from replayt_core.chain import first_prev, line_hash, read_lines, seal
 from replayt_core.diff import PARTS, Part, RunDiff, RunDifference, diff
-from replayt_core.events import PAYLOADS, Draft
+from replayt_core.events import Draft
+from replayt_core.payloads import PAYLOADS
 from replayt_core.testing import FrozenClock, MockLLMClient
 from tests.core.helpers import ASK, RUN, batches, cut, log, workflow
 from tests.core.programs import StateSpec, World, finish, programs

@@ -8,10 +8,12 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import replayt_core
+import replayt_core.ports
 
 SIBLINGS = {"replayt", "replayt_llm", "replayt_store", "replayt_cli"}
 FOREIGN = {"httpx", "yaml", "duckdb", "typer", "rich", "jinja2", "click", "requests"}
@@ -88,27 +90,34 @@ def test_importing_the_core_brings_pydantic_and_no_sibling_or_heavy_module() -> 
 def test_a_name_of_the_core_is_imported_when_it_is_asked_for() -> None:
     """What only reads logs imports neither the engine nor the model bridge."""
     assert {name for name in loaded_by("import replayt_core") if "replayt" in name} == {
-        "replayt_core"
+        "replayt_core",
+        "replayt_core._on_demand",
     }
     reading = loaded_by(
         "from replayt_core import DamagedLogError, Event, RunState, RunSummary, apply, summarize"
     )
     own = {name.split(".")[1] for name in reading if name.startswith("replayt_core.")}
-    assert own == {"_fold", "_moves", "_summary", "budget", "chain", "errors", "events", "payloads"}
+    assert own == {
+        *("_fold", "_moves", "_on_demand", "_summary"),
+        *("budget", "chain", "errors", "events", "payloads"),
+    }
+    assert "pydantic" not in loaded_by("from replayt_core.ports import EventStore, SystemClock")
 
 
-def test_every_public_name_is_there_and_is_the_one_of_its_module() -> None:
-    assert len(replayt_core.__all__) == len(set(replayt_core.__all__))
-    assert set(replayt_core.__all__) <= set(dir(replayt_core))
+@pytest.mark.parametrize("public", [replayt_core, replayt_core.ports], ids=lambda it: it.__name__)
+def test_every_public_name_is_there_and_is_the_one_of_its_module(public: ModuleType) -> None:
+    assert len(public.__all__) == len(set(public.__all__))
+    assert set(public.__all__) <= set(dir(public))
     seen_by_type_checkers = {
         alias.name: node.module
-        for node in ast.walk(ast.parse((package() / "__init__.py").read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse(Path(str(public.__file__)).read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("replayt_core.")
         for alias in node.names
+        if alias.name != "on_demand"
     }
-    assert set(seen_by_type_checkers) == set(replayt_core.__all__)
+    assert set(seen_by_type_checkers) == set(public.__all__)
     for name, module in seen_by_type_checkers.items():
-        found = getattr(replayt_core, name)
+        found = getattr(public, name)
         assert found is getattr(importlib.import_module(str(module)), name), name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import signal
 import sys
@@ -137,6 +138,29 @@ def _called(words: Sequence[str]) -> typer.Typer:
     return application(commands(), groups())
 
 
+def _named_alone(words: Sequence[str]) -> Callable[[], int] | None:
+    """The command to call where the line is its name and no more, so that nothing is to be parsed.
+
+    For typer imports pydantic to parse even an option that is not given, which takes as long as
+    the rest of an empty `runs`.
+    """
+    if len(words) != 1 or words[0] not in COMMAND_NAMES:
+        return None
+    (command,) = commands(words)
+    parameters = inspect.signature(command).parameters.values()
+    return None if any(one.default is one.empty for one in parameters) else command
+
+
+def _run(words: Sequence[str], invocation: Invocation) -> object:
+    """Call the command that the words name, and return what it returned."""
+    command = _named_alone(words)
+    if command is not None:
+        return command()
+    return _called(words)(
+        args=list(words), prog_name="replayt", standalone_mode=False, obj=invocation
+    )
+
+
 def _complete() -> int:
     """Tell a shell what may come next, as the scripts of `--show-completion` ask."""
     from replayt_cli.completion.answer import answer_quietly
@@ -158,12 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complete()
     try:
         words = sys.argv[1:] if argv is None else list(argv)
-        code = _called(words)(
-            args=words,
-            prog_name="replayt",
-            standalone_mode=False,
-            obj=invocation,
-        )
+        code = _run(words, invocation)
         sys.stdout.flush()
         if argv is None:
             _ignore_interrupts()

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from replayt_core._on_demand import on_demand
+
 if TYPE_CHECKING:
     from replayt_core._approvals import resolve
     from replayt_core._fold import Approval, RunState, apply, fold, new_state
@@ -220,21 +222,9 @@ _HOMES = {
         "Workflow",
     ),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
 
 if not TYPE_CHECKING:
-
-    def __getattr__(name):
-        from importlib import import_module
-
-        if name in _HOMES and not name.startswith("_"):  # `replayt_core.errors.LLMError`
-            return import_module(f"{__name__}.{name}")
-        if name not in _HOME_OF:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        found = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-        globals()[name] = found
-        return found
+    __getattr__ = on_demand(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -1,14 +1,12 @@
 """The events of a run, their schema version, and which of them are decision points.
 
 One event is one line of compact JSON; see `chain` for how lines are sealed and checked, and
-`payloads` for what each type says.
+`payloads` for what each type says, which is not imported here: pydantic would come with it.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
-
-from replayt_core.payloads import PAYLOADS
 
 LOG_SCHEMA = 1
 """The version of the log format: what `run_started` names in `log_schema`."""
@@ -37,15 +35,26 @@ class Event(NamedTuple):
     more: bool = False
 
 
-DECISION_POINTS: frozenset[str] = frozenset(PAYLOADS) - {
-    "llm_request",
-    "llm_response",
-    "llm_retry",
-    "structured_output",
-    "structured_output_failed",
-    "step_error",
-    "step_note",
-}
+DECISION_POINTS: frozenset[str] = frozenset(
+    {
+        "run_started",
+        "run_resumed",
+        "state_entered",
+        "state_exited",
+        "transition",
+        "tool_call",
+        "tool_result",
+        "approval_requested",
+        "approval_resolved",
+        "approval_applied",
+        "retry_scheduled",
+        "run_paused",
+        "run_failed",
+        "run_interrupted",
+        "run_completed",
+        "log_repaired",
+    }
+)
 """Event types that a `durable` store syncs before `append` returns.
 
 The others are written at once and become durable with what follows them: lost to a power cut,

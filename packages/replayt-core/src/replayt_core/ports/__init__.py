@@ -1,20 +1,8 @@
 """The interfaces that others implement: stores, LLM clients, clock and ids. Nothing else."""
 
-from replayt_core.ports.llm import (
-    AsyncLLMClient,
-    CallSettings,
-    ChatRequest,
-    ChatResponse,
-    DescribesRequests,
-    HoldsSecrets,
-    LLMClient,
-    LLMClientFactory,
-    Message,
-    ResponseSchema,
-    RetryListener,
-    RetryNotice,
-    Usage,
-)
+from typing import TYPE_CHECKING
+
+from replayt_core._on_demand import on_demand
 from replayt_core.ports.store import (
     DeletesRuns,
     EventStore,
@@ -27,6 +15,23 @@ from replayt_core.ports.store import (
     TornTail,
 )
 from replayt_core.ports.system import AsyncClock, Clock, IdSource, SystemClock, UUIDv7Source
+
+if TYPE_CHECKING:
+    from replayt_core.ports.llm import (
+        AsyncLLMClient,
+        CallSettings,
+        ChatRequest,
+        ChatResponse,
+        DescribesRequests,
+        HoldsSecrets,
+        LLMClient,
+        LLMClientFactory,
+        Message,
+        ResponseSchema,
+        RetryListener,
+        RetryNotice,
+        Usage,
+    )
 
 __all__ = [
     "AsyncClock",
@@ -57,3 +62,29 @@ __all__ = [
     "UUIDv7Source",
     "Usage",
 ]
+
+# What a client is given and gives is made with pydantic, which who only lists runs does not need.
+_HOMES = {
+    "llm": (
+        "AsyncLLMClient",
+        "CallSettings",
+        "ChatRequest",
+        "ChatResponse",
+        "DescribesRequests",
+        "HoldsSecrets",
+        "LLMClient",
+        "LLMClientFactory",
+        "Message",
+        "ResponseSchema",
+        "RetryListener",
+        "RetryNotice",
+        "Usage",
+    ),
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = on_demand(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from datetime import datetime, timezone
@@ -77,6 +76,8 @@ class UUIDv7Source:
 
     def new_run_id(self) -> str:
         """The next id, in the usual 8-4-4-4-12 form."""
+        import secrets  # here alone: it brings hmac, base64 and random
+
         with self._lock:
             millis, count = max((time.time_ns() // 1_000_000, 0), self._last)
             if (millis, count) == self._last:
