@@ -93,6 +93,60 @@ def test_a_line_left_out_doubled_or_swapped_is_damage(
             list(read_lines(RUN, broken))
 
 
+def fed(reader: ChainReader, pieces: list[list[bytes]], *, one_by_one: bool) -> list[object]:
+    """What a reader makes of lines: the batches, the damage, and where it stands afterwards."""
+    found: list[object] = []
+    try:
+        for lines in pieces:
+            if one_by_one:
+                found += filter(None, map(reader.feed, lines))
+            else:
+                found += reader.feed_all(lines)
+    except DamagedLogError as damage:
+        found += [str(damage), damage.where]
+    found += [reader.seq, reader.next_seq, reader.head, reader.chained, reader.in_batch]
+    return [*found, reader.drop_batch()]
+
+
+MARRED = st.sampled_from(
+    [
+        *(b"", b"[]", b"{}", b"7", b"{", b" ", b"\xff"),
+        *((b'"seq":1', b'"seq":true'), (b'"seq":2', b'"seq":2.0'), (b'"prev"', b'"qrev"')),
+        *((b'"prev":"', b'"prev":"0'), (b'"more":true', b'"more":1'), (b'"ts":"', b'"ts":7,"s":"')),
+        *((b'"type":"', b'"type":null,"t":"'), (b'"payload":{', b'"payload":[],"p":{')),
+        *((b'"r1"', b'"r2"'), (b"step_note", b"approval_resolved"), (b"}", b"},{}")),
+    ]
+)
+
+
+@given(batches, st.booleans(), st.data())
+def test_many_lines_at_once_are_taken_as_one_by_one(
+    groups: list[list[Draft]], chained: bool, data: st.DataObject
+) -> None:
+    lines = lines_of(sealed(groups))
+    if not chained:
+        lines = [b""] * data.draw(st.booleans()) + [old(1), old(2), *lines[2:]]
+    for marred in data.draw(st.lists(MARRED, max_size=1)):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        lines[at] = marred if isinstance(marred, bytes) else lines[at].replace(*marred, 1)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(lines)), max_size=3)))
+    pieces = [lines[a:b] for a, b in zip([0, *cuts], [*cuts, len(lines)], strict=True)]
+    expected = fed(ChainReader(RUN), pieces, one_by_one=True)
+    assert fed(ChainReader(RUN), pieces, one_by_one=False) == expected
+
+
+def test_a_reader_stands_behind_the_batches_that_were_taken() -> None:
+    lines = lines_of(sealed([note(), note(2), note()]))
+    reader = ChainReader(RUN)
+    taken = reader.feed_all(lines)
+    for seq in (1, 3):
+        assert next(taken)[-1].seq == reader.seq == seq
+        assert reader.head == line_hash(lines[seq - 1])
+    del taken
+    assert (reader.next_seq, reader.in_batch) == (4, False)
+    assert [batch[-1].seq for batch in reader.feed_all(lines[3:])] == [4]
+
+
 def test_an_edited_line_is_found_by_the_line_behind_it() -> None:
     lines = lines_of(sealed([note(), note(), note()]))
     lines[1] = lines[1].replace(b'"n":0', b'"n":1')

@@ -9,8 +9,9 @@ event: it is passed over there, and damage anywhere else.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import sha256
+from operator import itemgetter
 
 from pydantic_core import from_json, to_json
 
@@ -18,11 +19,13 @@ from replayt_core.errors import DamagedLogError
 from replayt_core.events import Draft, Event, Payload
 
 HASH_DIGITS = 32
+_new = tuple.__new__
+_FIELDS = itemgetter("run_id", "seq", "ts", "type", "payload", "prev")
 
 
 def line_hash(line: bytes) -> str:
     """The hash that the next line carries as `prev`: 32 hex digits of SHA-256."""
-    return hashlib.sha256(line).hexdigest()[:HASH_DIGITS]
+    return sha256(line).hexdigest()[:HASH_DIGITS]
 
 
 def first_prev(run_id: str) -> str:
@@ -101,9 +104,9 @@ def starts_chain(first: Event) -> bool:
 class ChainReader:
     """Follows the lines of one run and tells events from damage.
 
-    `seq` and `head` are those of the last whole batch: where the next append goes on. `chained` is
-    None until the first line is read. Given all three, reading goes on behind a batch that was
-    checked before.
+    `seq` and `head` are those of the last whole batch: where the next append goes on; `next_seq` is
+    the seq that the next line must have. `chained` is None until the first line is read. Given
+    `seq`, `head` and `chained`, reading goes on behind a batch that was checked before.
     """
 
     def __init__(
@@ -115,7 +118,7 @@ class ChainReader:
         self.chained = chained
         self._batch: list[Event] = []
         self._empty_first = False
-        self._next_seq = seq + 1
+        self.next_seq = seq + 1
         self._next_prev = self.head
 
     @property
@@ -129,7 +132,7 @@ class ChainReader:
         Raises `DamagedLogError` when the line does not parse, belongs to another run, breaks the
         numbering or the chain. The reader then stands where it stood.
         """
-        if not line and self._next_seq == 1 and not self._empty_first:
+        if not line and self.next_seq == 1 and not self._empty_first:
             self._empty_first = True
             return []
         try:
@@ -138,7 +141,7 @@ class ChainReader:
             raise self._damage(f"is no event: {error}") from None
         if event.run_id != self.run_id:
             raise self._damage(f"belongs to run {event.run_id!r:.150}")
-        if event.seq != self._next_seq:
+        if event.seq != self.next_seq:
             raise self._damage(f"has seq {event.seq!s:.24}")
         chained = self.chained
         if chained is None:
@@ -151,7 +154,7 @@ class ChainReader:
             self._check_link(event)
         self.chained = chained
         self._batch.append(event)
-        self._next_seq += 1
+        self.next_seq += 1
         self._next_prev = line_hash(line)
         if event.more:
             return []
@@ -159,10 +162,57 @@ class ChainReader:
         self.seq, self.head = event.seq, self._next_prev
         return batch
 
+    def feed_all(self, lines: Iterable[bytes]) -> Iterator[list[Event]]:
+        """The whole batches of the next lines, as `feed` would give them, and several times faster.
+
+        Raises what `feed` raises. A batch that goes on behind the lines waits for its rest.
+        """
+        own, chained = self.run_id, self.chained
+        seq, prev, batch = self.next_seq, self._next_prev, self._batch
+        try:
+            for line in lines:
+                event = None
+                if chained:
+                    # Nearly every line is what it has to be; equal to a text means being a text.
+                    try:
+                        record = from_json(line, cache_strings=False)
+                        run_id, number, ts, kind, payload, link = _FIELDS(record)
+                        if (
+                            link == prev
+                            and number == seq
+                            and run_id == own
+                            and type(number) is int
+                            and type(ts) is str
+                            and type(kind) is str
+                            and type(payload) is dict
+                        ):
+                            more = "more" in record and record["more"] is True
+                            # `Event(...)` without the call in between.
+                            event = _new(Event, (own, seq, ts, kind, payload, line, prev, more))
+                    except (ValueError, KeyError, TypeError):
+                        pass
+                if event is None:
+                    self.next_seq, self._next_prev = seq, prev
+                    whole = self.feed(line)
+                    chained = self.chained
+                    seq, prev, batch = self.next_seq, self._next_prev, self._batch
+                    if whole:
+                        yield whole
+                    continue
+                batch.append(event)
+                seq += 1
+                prev = sha256(line).hexdigest()[:HASH_DIGITS]
+                if not more:
+                    self.seq, self.head, self._batch = event.seq, prev, []
+                    yield batch
+                    batch = self._batch
+        finally:
+            self.next_seq, self._next_prev = seq, prev
+
     def drop_batch(self) -> int:
         """Forget a batch that was cut short, and how many of its lines were read."""
         dropped, self._batch = len(self._batch), []
-        self._next_seq, self._next_prev = self.seq + 1, self.head
+        self.next_seq, self._next_prev = self.seq + 1, self.head
         if not self.seq:
             self.chained = None
             self._empty_first = False
@@ -178,7 +228,7 @@ class ChainReader:
             raise self._damage("does not follow the line before it (its `prev` differs)")
 
     def _damage(self, problem: str) -> DamagedLogError:
-        where = f"event {self._next_seq}"
+        where = f"event {self.next_seq}"
         return DamagedLogError(
             f"the log of run {self.run_id} is damaged: the line that should be {where} {problem}",
             run_id=self.run_id,
@@ -191,6 +241,5 @@ def read_lines(run_id: str, lines: Iterable[bytes]) -> Iterator[Event]:
 
     Raises `DamagedLogError` after everything that stands before the damage.
     """
-    reader = ChainReader(run_id)
-    for line in lines:
-        yield from reader.feed(line)
+    for batch in ChainReader(run_id).feed_all(lines):
+        yield from batch

@@ -20,13 +20,14 @@ from typing import NoReturn
 
 from replayt_core.chain import ChainReader, line_hash, starts_chain
 from replayt_core.errors import ConflictError, DamagedLogError, StoreWriteError
-from replayt_core.events import Event, is_decision_point
+from replayt_core.events import Event
 from replayt_core.ports.store import TornTail
 from replayt_store._batches import check_batch, line_break
 from replayt_store._files import is_same_file
 from replayt_store._os import System
 from replayt_store._problems import write_problem
 from replayt_store._scan import Scan
+from replayt_store._sync_mode import SyncMode, waits
 
 _CHUNK = 1 << 20
 
@@ -41,14 +42,6 @@ class Position:
     chained: bool | None
     named: bool
     file: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Syncs:
-    """What a sync mode means: whether a batch is synced always, at decision points, or never."""
-
-    always: bool
-    decisions: bool
 
 
 class LogFile:
@@ -73,7 +66,7 @@ class LogFile:
 
     # --- what a store does with it ------------------------------------------------------------
 
-    def append(self, events: Sequence[Event], *, after: int, syncs: Syncs) -> None:
+    def append(self, events: Sequence[Event], *, after: int, sync: SyncMode) -> None:
         """`EventStore.append` for this run."""
         lines = [event.line for event in events]
         lines.append(b"")
@@ -104,7 +97,7 @@ class LogFile:
                 written = self._system.write(self._fd, data)
                 if written != len(data):
                     self._write_rest(memoryview(data)[written:])
-                if syncs.always or (syncs.decisions and is_decision_point(tuple(events))):
+                if waits(sync, events):
                     self._system.sync_data(self._fd)
                     if not self._named:
                         self._system.sync_directory(os.path.dirname(self._path))

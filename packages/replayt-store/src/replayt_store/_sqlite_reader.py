@@ -54,18 +54,15 @@ class LogReader:
         """As `read`, from where `reader` stands."""
         run_id = reader.run_id
         position = reader.seq or None
-        seq = reader.seq
         while rows := self._next_lines(run_id, found, position):
-            for position, line in rows:
-                seq += 1
-                if line is None or (position != seq and found.last_seq is not None):
-                    raise self._damaged(run_id, seq, "is no line, or is not there")
-                try:
-                    batch = reader.feed(line)
-                except DamagedLogError as damage:
-                    raise self._damaged(run_id, seq, str(damage)) from None
-                if batch and batch[-1].seq > after:
-                    yield from batch if batch[0].seq > after else batch[after - batch[0].seq + 1 :]
+            lines = _lines(run_id, reader.next_seq, rows, numbered=found.last_seq is not None)
+            try:
+                for batch in reader.feed_all(lines):
+                    if batch[-1].seq > after:
+                        yield from (event for event in batch if event.seq > after)
+            except DamagedLogError as damage:
+                raise self._damaged(run_id, reader.next_seq, str(damage)) from None
+            position = rows[-1][0]
         if found.last_seq is not None and reader.seq != found.last_seq:
             raise self._early_end(run_id, found, reader.seq)
         return reader.seq
@@ -126,6 +123,21 @@ class _Rows(Protocol):
     ) -> list[tuple[int, bytes | None]]: ...
 
     def entries(self, cursor: Cursor, position: Any, /) -> tuple[list[RunEntry], Any]: ...
+
+
+def _lines(
+    run_id: str, seq: int, rows: list[tuple[int, bytes | None]], *, numbered: bool
+) -> Iterator[bytes]:
+    """The lines of rows from that seq on. Where rows have the seq as their number it must fit."""
+    for number, line in rows:
+        if line is None or (numbered and number != seq):
+            raise DamagedLogError(
+                f"the log of run {run_id} is damaged: event {seq} is no line, or is not there",
+                run_id=run_id,
+                where=f"event {seq}",
+            )
+        yield line
+        seq += 1
 
 
 def _rows(layout: Layout) -> _Rows:

@@ -11,10 +11,10 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import chain, dropwhile
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import TYPE_CHECKING, BinaryIO
 
-from replayt_core.chain import ChainReader
 from replayt_core.errors import ConflictError, RunLockedError, StoreURLError
 from replayt_core.events import Event
 from replayt_core.ports.store import RunEntry, TornTail
@@ -22,23 +22,18 @@ from replayt_core.ports.system import Clock, SystemClock
 from replayt_core.run_ids import check_run_id
 from replayt_store import _files
 from replayt_store._files import is_same_file
-from replayt_store._following import LogFollower
 from replayt_store._forks import GATE, forget_in_child
 from replayt_store._lock_files import is_locked, open_locked, patiently
-from replayt_store._log import LogFile, Position, Syncs
 from replayt_store._os import System
 from replayt_store._problems import not_a_log, read_problem, write_problem
-from replayt_store._scan import Scan, last_batch_end
+from replayt_store._sync_mode import SYNC_MODES, SyncMode
 
-SyncMode = Literal["durable", "always", "os"]
-"""When an append waits for the disk: at decision points, always, or never (`os`: the operating
-system decides; what was acknowledged then survives the process, not a power loss)."""
+# What reads and writes logs is imported when a log is read or written: it parses JSON with
+# pydantic, which who lists an empty directory need not wait for.
+if TYPE_CHECKING:
+    from replayt_store._following import LogFollower
+    from replayt_store._log import LogFile, Position
 
-_SYNCS = {
-    "durable": Syncs(always=False, decisions=True),
-    "always": Syncs(always=True, decisions=True),
-    "os": Syncs(always=False, decisions=False),
-}
 _REMEMBERED = 1024
 
 
@@ -59,11 +54,10 @@ class JSONLStore:
         clock: Clock | None = None,
         system: System | None = None,
     ) -> None:
-        if sync not in _SYNCS:
-            raise ValueError(f"sync must be one of {', '.join(get_args(SyncMode))}, not {sync!r}")
+        if sync not in SYNC_MODES:
+            raise ValueError(f"sync must be one of {', '.join(SYNC_MODES)}, not {sync!r}")
         self.directory = Path(directory)
         self.sync: SyncMode = sync
-        self._syncs = _SYNCS[sync]
         self._clock: Clock = clock or SystemClock()
         self._system = system or System()
         # A later chdir must not move the runs.
@@ -96,10 +90,10 @@ class JSONLStore:
         """
         log = self._held.get(run_id)
         if log is not None:
-            log.append(events, after=after, syncs=self._syncs)
+            log.append(events, after=after, sync=self.sync)
             return
         with self._locked_log(check_run_id(run_id)) as log:
-            log.append(events, after=after, syncs=self._syncs)
+            log.append(events, after=after, sync=self.sync)
 
     def read(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
         """The events behind `after`, in whole batches. An unknown run reads as nothing.
@@ -145,6 +139,8 @@ class JSONLStore:
         It does not check the chain: of a damaged log it tells the last line that can be read, and
         seq 0 when there is none.
         """
+        from replayt_store._scan import last_batch_end
+
         for run_id in self.run_ids():
             with suppress(OSError), self._open(run_id) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -158,6 +154,8 @@ class JSONLStore:
 
     def follow(self, run_id: str) -> LogFollower:
         """Read a run as it is written: each call reads the bytes that were added."""
+        from replayt_store._following import LogFollower
+
         check_run_id(run_id)
         return LogFollower(run_id, lambda: self._open(run_id), str(self.path(run_id)))
 
@@ -180,13 +178,14 @@ class JSONLStore:
         return os.path.join(self._root, f"{run_id}.jsonl")
 
     def _read(self, run_id: str, after: int) -> Iterator[Event]:
+        from replayt_core.chain import ChainReader
+        from replayt_store._scan import Scan
+
         shown = str(self.path(run_id))
         try:
             with self._open(run_id) as file:
-                for batch in Scan(file, ChainReader(run_id), shown).batches():
-                    if batch[-1].seq <= after:
-                        continue
-                    yield from batch if batch[0].seq > after else batch[after - batch[0].seq + 1 :]
+                events = chain.from_iterable(Scan(file, ChainReader(run_id), shown).batches())
+                yield from dropwhile(lambda event: event.seq <= after, events)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -253,6 +252,8 @@ class JSONLStore:
 
     def _try_acquire(self, run_id: str) -> LogFile | None:
         """The log, locked; None when someone else has it, or took the file away meanwhile."""
+        from replayt_store._log import LogFile
+
         path, shown = self._path(run_id), str(self.path(run_id))
         # No fork may fall between the opening and the registration: the child would keep the lock.
         with GATE:
@@ -314,7 +315,7 @@ def open_jsonl(url: str) -> JSONLStore:
         )
     sync: SyncMode = "durable"
     for key, value in parse_qsl(query, keep_blank_values=True):
-        modes = {mode: mode for mode in get_args(SyncMode)}
+        modes = {mode: mode for mode in SYNC_MODES}
         if key != "sync" or value not in modes:
             raise StoreURLError(f"{url!r}: only ?sync={'|'.join(modes)} can be set, not {key!r}")
         sync = modes[value]
