@@ -32,8 +32,8 @@ from replayt_core._effects import (
     invoke,
 )
 from replayt_core._journal import CANCELLED, HANDLER_ENDED, RecordedCall, describe_call
-from replayt_core.errors import DeterminismError, LLMError
-from replayt_core.ports.llm import AsyncLLMClient, RetryNotice
+from replayt_core._live_effects import carry_out, stop
+from replayt_core.errors import DeterminismError
 
 T = TypeVar("T")
 Waiter = asyncio.Future[BaseException | None]
@@ -199,14 +199,14 @@ class Turns:
     async def _live(self, effect: Complete | Invoke) -> Any:
         """Have the effect done by a task of its own, and wait for its turn to be handed over."""
         done: Waiter = self._loop.create_future()
-        task = self._loop.create_task(self._do(effect))
+        task = self._loop.create_task(carry_out(effect, self._attempt.services.writer))
         task.add_done_callback(lambda _: _wake(done))
         self._in_flight += 1
         try:
             await self._wait(done, moves=False)
             await self._arrive()
         except (asyncio.CancelledError, _Closed) as error:
-            await _stop(task)
+            await stop(task)
             if self._abandoned:
                 raise asyncio.CancelledError from None
             by_handler = (
@@ -248,36 +248,6 @@ class Turns:
     def _gives_up(self) -> bool:
         """Whether whoever is cancelled now is so because the handler or its run ends."""
         return self._abandoned or self._attempt.pause_signal is not None
-
-    async def _do(self, effect: Complete | Invoke) -> Any:
-        if isinstance(effect, Invoke):
-            return await invoke(effect)
-        client = effect.client
-        if client is None:
-            return None
-        if isinstance(client, AsyncLLMClient):
-            return await client.complete_async(effect.request, on_retry=effect.on_retry)
-        over = False
-
-        def on_retry(notice: RetryNotice) -> None:  # in the client's thread
-            if over:
-                raise LLMError("interrupted", "nobody waits for this call any more")
-            self._loop.call_soon_threadsafe(note, notice)
-
-        def note(notice: RetryNotice) -> None:  # in the loop's thread; nobody waits for it
-            if over:
-                return
-            try:
-                effect.on_retry(notice)
-            except BaseException:
-                if self._attempt.services.writer.failure is None:
-                    raise
-                # The call itself raises it, when it comes back.
-
-        try:
-            return await asyncio.to_thread(client.complete, effect.request, on_retry=on_retry)
-        finally:
-            over = True
 
     async def _wait(self, waiter: Waiter, *, moves: bool = True) -> None:
         if self._attempt.closed:
@@ -412,17 +382,3 @@ class Turns:
 def _wake(waiter: Waiter, error: BaseException | None = None) -> None:
     if not waiter.done():
         waiter.set_result(error)
-
-
-async def _stop(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait until it has ended, come what may."""
-    task.cancel()
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()  # seen
-    for _ in range(3):
-        # Where all tasks are cancelled at once, let the runner say first that the run is given up.
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(0)

@@ -163,7 +163,7 @@ class ChainReader:
         return batch
 
     def feed_all(self, lines: Iterable[bytes]) -> Iterator[list[Event]]:
-        """The whole batches of the next lines, as `feed` would give them, and several times faster.
+        """The whole batches of the next lines, as `feed` would give them, and sooner.
 
         Raises what `feed` raises. A batch that goes on behind the lines waits for its rest.
         """
