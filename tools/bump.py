@@ -1,4 +1,4 @@
-"""Raise the version of one package: pyproject.toml, changelog and, if asked, its siblings' ranges.
+"""Raise the version of one package: pyproject.toml, changelog and, if asked, the ranges of others.
 
 Usage: python tools/bump.py PACKAGE {major,minor,patch} [--ranges] [--commit]
 PACKAGE is core, llm, store, cli or replayt. Run it in the root of the repository.
@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 DECLARED = re.compile(r'^version = "(\d+)\.(\d+)\.(\d+)"$', re.MULTILINE)
+NAME = re.compile(r'^name = "([^"]+)"$', re.MULTILINE)
 PACKAGES = {"replayt": "replayt"} | {p: f"replayt-{p}" for p in ("core", "llm", "store", "cli")}
 
 
@@ -37,6 +38,15 @@ def with_ranges(text: str, package: str, wanted: str) -> str:
     """The pyproject.toml `text` with every requirement on `package` set to the range `wanted`."""
     requirement = re.compile(rf'"({re.escape(package)}(?:\[[\w,-]+\])?)>=[\d.]+,<[\d.]+"')
     return requirement.sub(rf'"\g<1>{wanted}"', text)
+
+
+def projects(root: Path) -> list[Path]:
+    """Every pyproject.toml that may need one of the packages.
+
+    The members', those of the examples that are packages, and those of the tests' third parties.
+    """
+    folders = ("packages", "tests")
+    return sorted(path for name in folders for path in (root / name).rglob("pyproject.toml"))
 
 
 def with_heading(changelog: str, version: str, today: datetime.date) -> str:
@@ -70,17 +80,20 @@ def bump(root: Path, package: str, part: str, *, ranges: bool, today: datetime.d
     changed = [project, changelog]
     print(f"{package} {version}")
 
-    for sibling in sorted(root.glob("packages/*/pyproject.toml")):
-        before = sibling.read_text(encoding="utf-8")
+    for other in projects(root):
+        before = other.read_text(encoding="utf-8")
         after = with_ranges(before, package, sibling_range(new))
         if after == before:
             continue
+        named = NAME.search(before)
+        name = named[1] if named else other.relative_to(root).as_posix()
         if ranges:
-            sibling.write_text(after, encoding="utf-8")
-            changed.append(sibling)
-            print(f"{sibling.parent.name} now needs {package}{sibling_range(new)}")
+            other.write_text(after, encoding="utf-8")
+            if other not in changed:
+                changed.append(other)
+            print(f"{name} now needs {package}{sibling_range(new)}")
         else:
-            print(f"{sibling.parent.name} does not allow {package} {version} yet (see --ranges)")
+            print(f"{name} does not allow {package} {version} yet (see --ranges)")
     return changed
 
 
@@ -89,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, prog="bump")
     parser.add_argument("package", choices=sorted(PACKAGES))
     parser.add_argument("part", choices=("major", "minor", "patch"))
-    parser.add_argument("--ranges", action="store_true", help="let the siblings need it")
+    parser.add_argument("--ranges", action="store_true", help="let the others need it")
     parser.add_argument("--commit", action="store_true", help="commit the files that changed")
     options = parser.parse_args(arguments)
     package = PACKAGES[options.package]

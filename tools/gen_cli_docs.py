@@ -129,7 +129,7 @@ def page(found: Mapping[str, Callable[..., Any]]) -> str:
     for words, command in found.items():
         parts.append(f"| [`{words}`](#{_anchor(words)}) | {cell(_prose(command)[0])} |\n")
     parts.append("\n## The command itself\n\n```text\nreplayt [OPTIONS] COMMAND\n```\n")
-    parts.append(_table(list(parameters(_root()))))
+    parts.append(_table([*parameters(_root()), _help()]))
     for words, command in found.items():
         parts.append(_section(words, command))
     return "".join([*parts, "\n"])
@@ -140,6 +140,19 @@ def _root() -> Callable[..., Any]:
     if callback is None or callback.callback is None:
         raise SystemExit("the application has no callback")
     return callback.callback
+
+
+def _help() -> Parameter:
+    """The option that the parser adds to each command."""
+    settings = main.application([], []).info.context_settings or {}
+    return Parameter(
+        names=tuple(settings["help_option_names"]),
+        argument=False,
+        metavar="",
+        default="",
+        variable="",
+        text="Show what it takes, with examples. Every command has it.",
+    )
 
 
 def _section(words: str, command: Callable[..., Any]) -> str:

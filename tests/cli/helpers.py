@@ -8,9 +8,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from replayt_cli.main import main
+from tests.cli import forks
+
+_PATH = {"PYTHONPATH"}
+"""What a process that is forked can still be told of what Python reads when it starts."""
 
 ANSWERING = ("OPENAI_", "REPLAYT_", "NO_COLOR", "FORCE_COLOR")
 
@@ -128,9 +133,13 @@ class Ended:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This environment without what would answer for the user."""
+    """This environment without what would answer for the user.
+
+    Nor is bytecode kept: Python takes it for that of a file which is as long and was written within
+    the same second, and tests write the next version of a workflow at once.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ANSWERING)}
-    return {**kept, "PYTHONUTF8": "1", **more}
+    return {**kept, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", **more}
 
 
 class Shell:
@@ -158,7 +167,34 @@ class Shell:
         )
 
     def process(self, *words: str, stdin: str | None = None, **env: str) -> Ended:
-        """The command in a process of its own."""
+        """The command in a process of its own, forked where that does (see `forks`)."""
+        if not forks.POSSIBLE or any(name.startswith("PYTHON") for name in env.keys() - _PATH):
+            return self.fresh(*words, stdin=stdin, **env)
+        with TemporaryFile() as out:
+            code, err = self.into(out.fileno(), *words, stdin=stdin, **env)
+            out.seek(0)
+            return Ended(code, out.read().decode(), err)
+
+    def into(
+        self, stdout: int | None, *words: str, stdin: str | None = None, **env: str
+    ) -> tuple[int, str]:
+        """The command in a process whose stdout is that, or closed: exit code and stderr."""
+        with TemporaryFile() as given, TemporaryFile() as err:
+            given.write((stdin or "").encode())
+            given.seek(0)
+            streams = (given.fileno(), stdout, err.fileno())
+            forked = forks.fork(
+                *words, directory=self.directory, env=environment(**env), streams=streams
+            )
+            try:
+                code = forked.wait(60)
+            finally:
+                forked.kill()
+            err.seek(0)
+            return code, err.read().decode()
+
+    def fresh(self, *words: str, stdin: str | None = None, **env: str) -> Ended:
+        """The command in an interpreter that starts for it, as it does for a user."""
         done = subprocess.run(
             [sys.executable, "-m", "replayt_cli", *words],
             cwd=self.directory,
@@ -253,23 +289,18 @@ def on_terminal(shell: Shell, *words: str, columns: int = 80) -> tuple[int, str]
     env = environment(TERM="dumb")
     for name in ("COLUMNS", "LINES"):
         env.pop(name, None)
-    with subprocess.Popen(
-        [sys.executable, "-m", "replayt_cli", *words],
-        cwd=shell.directory,
-        env=env,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
+    try:
+        forked = forks.fork(*words, directory=shell.directory, env=env, streams=(theirs,) * 3)
+    finally:
         os.close(theirs)
-        sent = b""
-        while True:
-            try:
-                part = os.read(ours, 65536)
-            except OSError:  # so Linux says that the other side is closed
-                break
-            if not part:
-                break
-            sent += part
-        os.close(ours)
-        return process.wait(30), sent.decode()
+    sent = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # so Linux says that the other side is closed
+            break
+        if not part:
+            break
+        sent += part
+    os.close(ours)
+    return forked.wait(60), sent.decode()

@@ -113,6 +113,8 @@ def damage(path: Path) -> None:
 
 
 PLUGIN = """
+from pathlib import Path
+
 from replayt_store import JSONLStore
 
 
@@ -141,6 +143,22 @@ class Keeps:
         return self._logs.run_ids()
 
 
+class Slow(JSONLStore):
+    '''A directory of logs that waits before it deletes the fourth, where there is a fifo.'''
+
+    deleted = 0
+
+    def delete(self, run_id, *, after):
+        if self.deleted == 3 and Path("waits").is_fifo():
+            Path("waits").read_bytes()
+        self.deleted += 1
+        return super().delete(run_id, after=after)
+
+
+def open_slow(url):
+    return Slow("odd")
+
+
 def open_odd(url):
     return Odd("odd")
 
@@ -151,7 +169,7 @@ def open_keeps(url):
 
 
 def install_plugin(directory: Path) -> None:
-    """Three stores, found as those of an installed package; the last cannot be loaded."""
+    """Four stores, found as those of an installed package; the last cannot be loaded."""
     directory.joinpath("odd_stores.py").write_text(PLUGIN)
     info = directory / "odd_stores-1.0.dist-info"
     info.mkdir()
@@ -159,6 +177,7 @@ def install_plugin(directory: Path) -> None:
     info.joinpath("entry_points.txt").write_text(
         "[replayt.stores]\n"
         "odd = odd_stores:open_odd\n"
+        "slow = odd_stores:open_slow\n"
         "keeps = odd_stores:open_keeps\n"
         "gone = odd_stores_gone:open_gone\n"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from replayt_cli.main import main
+from tests.cli import parsers
 
 
 def race(words: list[str], round_: str) -> list[dict[str, Any]]:
@@ -43,7 +44,8 @@ def race(words: list[str], round_: str) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     target, warm_up, *run_ids = sys.argv[1:]
-    main(["resume", target, warm_up])
-    sys.stdout.flush()
-    results = [race(["resume", target, run_id], run_id) for run_id in run_ids]
+    with parsers.kept():
+        main(["resume", target, warm_up])
+        sys.stdout.flush()
+        results = [race(["resume", target, run_id], run_id) for run_id in run_ids]
     Path("races.json").write_text(json.dumps(results), encoding="utf-8")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.cli.helpers import Shell, environment
 
 PROMPT = "ready> "
 _CONTROLS = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|[=>]|\][^\x07]*\x07)|[\x07\r]")
+_END = "--- and the next line"
 _STARTS = {"bash": ["--noprofile", "--norc", "-i"], "zsh": ["-f", "-i"]}
 _PLAIN = {
     "bash": f"PS1='{PROMPT}'; bind 'set enable-bracketed-paste off'; ",
@@ -62,7 +63,7 @@ class Prompt:
         self._child.expect(r"taught=(\d)\s")
         assert self._child.match[1] == "0"
         self._child.expect(PROMPT)
-        self._program = program
+        self.program = program
 
     def __enter__(self) -> Prompt:
         return self
@@ -71,12 +72,15 @@ class Prompt:
         self._child.close(force=True)
 
     def completed(self, typed: str) -> str:
-        """What the line has become after Tab: it is printed instead of being executed."""
+        """What the line has become after Tab, its words quoted where they need it.
+
+        It is printed instead of being executed.
+        """
         self._child.send(f"{typed}\t\x01printf '%s|' begin \x05 end\r")
         self._child.expect(r"begin\|([^\n]*?)\|end\|")
         words: str = self._child.match[1]
         self._child.expect(PROMPT)
-        return words.replace("|", " ")
+        return shlex.join(words.split("|"))
 
     def offered(self, typed: str) -> str:
         """What is shown below the line after a second Tab."""
@@ -87,18 +91,18 @@ class Prompt:
         return _CONTROLS.sub("", shown)
 
 
-def fish_candidates(shell: Shell, line: str) -> list[list[str]]:
-    """The words that fish offers at the end of a line, each with its description."""
+def fish_candidates(shell: Shell, *lines: str) -> list[list[list[str]]]:
+    """For each line the words that fish offers at its end, each with its description."""
     fish = require("fish")
     env = with_command(shell)
-    script: Path = shell.directory / "completion.fish"
-    if not script.exists():
-        shown = subprocess.run(
-            ["replayt", "--show-completion", "fish"], env=env, capture_output=True, check=True
-        )
-        script.write_bytes(shown.stdout)
+    shown = subprocess.run(
+        ["replayt", "--show-completion", "fish"], env=env, capture_output=True, check=True
+    )
+    script = shell.directory / "completion.fish"
+    script.write_bytes(shown.stdout)
+    asked = f"for line in $argv; complete -C $line; echo {_END}; end"
     done = subprocess.run(
-        [fish, "--no-config", "-c", f"source {script}; complete -C $argv[1]", "--", line],
+        [fish, "--no-config", "-c", f"source {script}; {asked}", "--", *lines],
         cwd=shell.directory,
         env=env,
         capture_output=True,
@@ -107,4 +111,5 @@ def fish_candidates(shell: Shell, line: str) -> list[list[str]]:
         check=True,
     )
     assert done.stderr == ""
-    return [found.split("\t") for found in done.stdout.splitlines()]
+    *answers, _ = done.stdout.split(f"{_END}\n")
+    return [[found.split("\t") for found in answer.splitlines()] for answer in answers]

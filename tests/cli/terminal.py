@@ -2,32 +2,85 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import struct
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from replayt_cli.render.columns import columns_of
+from tests.cli import forks
 from tests.cli.helpers import environment
 
 pexpect = pytest.importorskip("pexpect", reason="pexpect drives the pseudo-terminal")
+ptyprocess = pytest.importorskip("ptyprocess", reason="pexpect needs it")
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def spawn(directory: Path, *words: str, columns: int = 80, **env: str) -> Any:
-    """`replayt` with these words, in a terminal of that width."""
+class _Forked(ptyprocess.PtyProcess):
+    """Our side of the terminal of a process that the server of forks is the parent of."""
+
+    def __init__(self, forked: forks.Forked, ours: int) -> None:
+        super().__init__(forked.pid, ours)
+        self.delayafterclose = 0  # `wait` needs no time for what the kernel still has to do
+        self._forked = forked
+
+    def isalive(self) -> bool:
+        if self.terminated:
+            return False
+        code = self._forked.wait(60) if self.flag_eof else self._forked.poll()
+        if code is None:
+            return True
+        self.terminated = True
+        self.exitstatus, self.signalstatus = (code, None) if code >= 0 else (None, -code)
+        return False
+
+    def wait(self) -> int | None:
+        self._forked.wait(60)
+        self.isalive()
+        return self.exitstatus
+
+
+class _Spawned(pexpect.spawn):
+    """A command on a terminal that is forked instead of started."""
+
+    def _spawnpty(self, args: list[bytes], **options: Any) -> _Forked:
+        ours, theirs = os.openpty()
+        try:
+            settings = termios.tcgetattr(theirs)
+            settings[3] &= ~termios.ECHO
+            termios.tcsetattr(theirs, termios.TCSANOW, settings)
+            size = struct.pack("HHHH", *options["dimensions"], 0, 0)
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+            forked = forks.fork(
+                *(word.decode() for word in args[1:]),
+                directory=Path(options["cwd"]),
+                env=options["env"],
+                streams=(theirs,) * 3,
+                terminal=True,
+            )
+        finally:
+            os.close(theirs)
+        return _Forked(forked, ours)
+
+
+def spawn(directory: Path, *words: str, columns: int = 80, rows: int = 24, **env: str) -> Any:
+    """`replayt` with these words, in a terminal of that size."""
     settings = environment(**{"TERM": "xterm", **env})
     for name in {"COLUMNS", "LINES", "CI"} - env.keys():
         settings.pop(name, None)
-    return pexpect.spawn(
-        sys.executable,
-        ["-m", "replayt_cli", *words],
+    return _Spawned(
+        sys.executable,  # only to be found; what runs is forked
+        list(words),
         cwd=str(directory),
         env=settings,
-        dimensions=(24, columns),
+        dimensions=(rows, columns),
         encoding="utf-8",
         codec_errors="replace",
         timeout=60,

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.cli.contract import CONTRACTS, Contract, Mistake, damage_one, files, prepare
-from tests.cli.helpers import Ended, Shell, environment, one_line
+from tests.cli.helpers import Ended, Shell, one_line
 from tests.cli.hostile import documents, raw_characters
 from tests.cli.signatures import callbacks
 
@@ -279,17 +279,11 @@ def test_a_reader_that_has_gone_is_no_trouble(desk: Shell, command: str) -> None
     """141 as for any program that a closed pipe ends, and nothing is said about it."""
     ours, theirs = os.pipe()
     os.close(ours)
-    done = subprocess.run(
-        [sys.executable, "-m", "replayt_cli", *shlex.split(CONTRACTS[command].line)],
-        cwd=desk.directory,
-        env=environment(),
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        timeout=60,
-        check=False,
-    )
-    os.close(theirs)
-    assert (done.returncode, done.stderr) == (141, b"")
+    try:
+        ended = desk.into(theirs, *shlex.split(CONTRACTS[command].line))
+    finally:
+        os.close(theirs)
+    assert ended == (141, "")
 
 
 @ALL
@@ -298,39 +292,25 @@ def test_a_reader_that_has_gone_is_no_trouble(desk: Shell, command: str) -> None
 def test_the_first_line_alone_can_be_taken(desk: Shell, command: str) -> None:
     """`| head -1`: what ends it early is a closed pipe, or nothing did."""
     row = CONTRACTS[command]
-    words = [sys.executable, "-m", "replayt_cli", *shlex.split(row.line)]
-    script = '{ "$@"; echo $? > code; } | head -1'
-    done = subprocess.run(
-        ["/bin/sh", "-c", script, "sh", *words],
-        cwd=desk.directory,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert len(done.stdout.splitlines()) == 1
-    assert int((desk.directory / "code").read_text()) in (row.code, 141)
+    with subprocess.Popen(
+        ["head", "-1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as head:
+        assert head.stdin is not None
+        assert head.stdout is not None
+        code, err = desk.into(head.stdin.fileno(), *shlex.split(row.line))
+        head.stdin.close()
+        assert len(head.stdout.read().splitlines()) == 1
+    assert err == ""
+    assert code in (row.code, 141)
 
 
 @ALL
 @posix
 @pytest.mark.thorough
 def test_without_a_stdout_it_does_its_work(desk: Shell, command: str) -> None:
-    """`>&-`: the exit code is what it is otherwise."""
+    """`>&-`: the exit code is what it is otherwise. `test_streams` has a shell do it."""
     row = CONTRACTS[command]
-    words = [sys.executable, "-m", "replayt_cli", *shlex.split(row.line)]
-    done = subprocess.run(
-        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *words],
-        cwd=desk.directory,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (row.code, "")
+    assert desk.into(None, *shlex.split(row.line)) == (row.code, "")
 
 
 TERMINALS = [

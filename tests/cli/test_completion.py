@@ -6,15 +6,19 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from replayt_cli.completion.answer import answer
+from replayt_cli.completion.patience import Patience, TimeUp
 from replayt_cli.completion.runs import newest_runs
 from replayt_cli.completion.scripts import SHELLS
 from replayt_cli.completion.words import Candidate
 from replayt_cli.main import commands, groups
+from replayt_cli.project.bundled_examples import load_examples
 from replayt_cli.project.scaffold import TEMPLATES
+from replayt_core.payloads import PAYLOADS
 from replayt_store import JSONLStore
 from tests.cli.helpers import GATE, HELLO, Shell, one_line
 from tests.cli.shells import Prompt, fish_candidates, with_command
@@ -22,7 +26,44 @@ from tests.cli.shells import Prompt, fish_candidates, with_command
 # Of the form that is made for a run; its short id, the end of it, does not begin as it does.
 GENERATED = "01a0c9d2-7e55-7000-8f3a-92b4d6e8f1a3"
 SHORT = GENERATED[-8:]
+ELSEWHERE = "jsonl:///folder/my logs"
+LLM_TYPES = ["llm_request", "llm_response", "llm_retry"]
 STATUSES = ["completed", "failed", "paused", "interrupted", "running", "damaged"]
+ASKS = """
+from replayt_core import Workflow
+
+wf = Workflow("release", version="1")
+wf.set_initial("look over")
+
+
+@wf.step("look over", to=["ship"])
+def look_over(ctx):
+    for approval_id in ("legal", "ship it"):
+        if not ctx.is_approved(approval_id):
+            ctx.request_approval(approval_id, summary=f"Is it \\t{approval_id}?")
+    return "ship"
+
+
+@wf.step("ship")
+def ship(ctx):
+    return None
+"""
+CRASHES = """
+import os
+from replayt_core import Workflow
+
+wf = Workflow("crashes")
+wf.set_initial("pay")
+
+
+@wf.step("pay")
+def pay(ctx):
+    @ctx.tools.register
+    def charge(amount: int) -> int:
+        os._exit(3)
+
+    ctx.tools.call("charge", {"amount": 1})
+"""
 LISTED = """
 import json, os, sys
 from replayt_cli.main import main
@@ -47,6 +88,12 @@ def runs(shell: Shell) -> Shell:
 
 def ask(shell: Shell, *words: str, **env: str) -> tuple[str, list[list[str]]]:
     """Who completes the last of the words, and the candidates, as zsh is told."""
+    kind, *lines = answered(shell, *words, **env).splitlines()
+    return kind, [line.split("\t") for line in lines]
+
+
+def answered(shell: Shell, *words: str, **env: str) -> str:
+    """All that zsh is told, without a word on stderr."""
     asked = {
         "_REPLAYT_COMPLETE": "zsh",
         "_REPLAYT_WORDS": "\n".join(["replayt", *words[:-1]]),
@@ -57,8 +104,7 @@ def ask(shell: Shell, *words: str, **env: str) -> tuple[str, list[list[str]]]:
             patch.setenv(name, value)
         ended = shell.call_as_program()
     assert (ended.code, ended.err) == (0, "")
-    kind, *lines = ended.out.splitlines()
-    return kind, [line.split("\t") for line in lines]
+    return ended.out
 
 
 def values(shell: Shell, *words: str, **env: str) -> list[str]:
@@ -106,6 +152,9 @@ def test_options_that_were_given_are_not_offered_again(shell: Shell) -> None:
         (["doctor", "-o", ""], ["text", "json"]),
         (["query", "SELECT 1", "--format", "p"], ["parquet"]),
         (["init", "--template", ""], list(TEMPLATES)),
+        (["init", "--ci", ""], ["github"]),
+        (["inspect", "a", "--type", ""], list(PAYLOADS)),
+        (["inspect", "a", "--type=llm_re"], [f"--type={name}" for name in LLM_TYPES]),
         (["runs", "--store", ""], ["jsonl:///", "sqlite:///"]),
         (["--show-completion", ""], list(SHELLS)),
         (["runs", "--limit", ""], []),
@@ -198,6 +247,85 @@ def test_what_a_log_holds_cannot_reach_the_terminal_raw(shell: Shell) -> None:
     assert all(text.isprintable() for candidate in candidates for text in candidate)
 
 
+def test_workflows_are_those_of_the_newest_runs(runs: Shell) -> None:
+    assert values(runs, "stats", "--workflow", "") == ["gate", "hello"]
+    assert values(runs, "stats", "--workflow", "h") == ["hello"]
+
+
+def test_a_run_that_is_resumed_by_its_id_is_there_and_a_new_one_is_not(runs: Shell) -> None:
+    assert values(runs, "run", "gate.py", "--resume", "--run-id", "be") == ["beta"]
+    assert values(runs, "run", "gate.py", "--run-id", "be") == []
+
+
+# --- what is in the run that the line names -------------------------------------------------------
+
+
+@pytest.fixture
+def release(shell: Shell) -> Shell:
+    """A run `asks` that waits for `ship it`, after `legal`, which it was given."""
+    shell.write("release.py", ASKS)
+    assert shell.call("run", "release.py", "--run-id", "asks").code == 2
+    assert shell.call("resume", "release.py", "asks", "--approval", "legal").code == 2
+    return shell
+
+
+def test_approvals_are_the_open_ones_of_the_run_that_waits(release: Shell) -> None:
+    """With what they ask for; those that have their answer cannot be answered again."""
+    resume = ["resume", "release.py", "asks"]
+    found = ask(release, *resume, "--approval", "")
+    assert found == ("values", [["ship it", r"Is it \x09ship it?"]])
+    assert values(release, *resume, "--approval", "sh") == ["ship it"]
+    assert values(release, *resume, "--reject", "--approval=") == ["--approval=ship it"]
+    assert values(release, *resume, "--approval", "le") == []
+    for reference in ("@last", "as", "ks"):
+        assert values(release, "resume", "release.py", reference, "--approval", "") == ["ship it"]
+    assert release.call("resume", "release.py", "asks", "--approval", "ship it").code == 0
+    assert values(release, *resume, "--approval", "") == []
+
+
+def test_approvals_are_read_where_the_line_says(shell: Shell) -> None:
+    shell.write("gate.py", GATE)
+    where = ["--log-dir", "folder/my logs"]
+    assert shell.call("run", "gate.py", "--run-id", "far", *where).code == 2
+    assert values(shell, "resume", *where, "gate.py", "far", "--approval", "") == ["publish"]
+
+
+def test_calls_are_the_one_whose_outcome_the_run_waits_for(shell: Shell) -> None:
+    shell.write("flow.py", CRASHES)
+    assert shell.fresh("run", "flow.py", "--run-id", "a").code == 3
+    assert shell.call("resume", "flow.py", "a").code == 2
+    call = next(event["seq"] for event in shell.events("a") if event["type"] == "tool_call")
+    for option in ("--retry", "--fail", "--result"):
+        assert ask(shell, "resume", "flow.py", "a", option, "") == (
+            "values",
+            [[str(call), "charge"]],
+        )
+    assert values(shell, "resume", "flow.py", "a", "--result", str(call), "") == []
+    assert values(shell, "resume", "flow.py", "a", "--approval", "") == []
+
+
+def test_states_are_those_that_the_run_has_entered(release: Shell) -> None:
+    assert ask(release, "inspect", "asks", "--state", "") == ("values", [["look over", "1 visit"]])
+    assert release.call("resume", "release.py", "asks", "--approval", "ship it").code == 0
+    states = ["look over", "ship"]
+    assert values(release, "inspect", "asks", "--state", "") == states
+    assert values(release, "why", "asks", "") == states
+    assert values(release, "fork", "release.py", "asks", "--at", "") == states
+    assert values(release, "fork", "release.py", "asks", "--at=sh") == ["--at=ship"]
+
+
+@pytest.mark.parametrize("words", [["resume", "release.py"], ["resume", "release.py", "nobody"]])
+def test_without_such_a_run_nothing_is_offered_or_said(release: Shell, words: list[str]) -> None:
+    assert answered(release, *words, "--approval", "") == ""
+
+
+def test_examples_are_named_with_what_they_do(shell: Shell) -> None:
+    kind, candidates = ask(shell, "examples", "")
+    assert kind == "values"
+    assert candidates == [[example.name, example.title] for example in load_examples()]
+    assert values(shell, "examples", "--out", "tutorial", "e08") == ["e08_travel_approval"]
+
+
 class Clock:
     """A clock that jumps ahead at every look."""
 
@@ -212,15 +340,31 @@ class Clock:
 
 def test_where_reading_would_take_too_long_the_ids_alone_are_offered(runs: Shell) -> None:
     store = JSONLStore(runs.directory / ".replayt/runs")
-    slow = list(newest_runs(store, "", clock=Clock(10.0)))
+    slow = list(newest_runs(store, "", Patience(Clock(10.0))))
     assert slow == [Candidate(value="beta"), Candidate(value="alpha")]
-    assert [c.value for c in newest_runs(store, "", clock=Clock(0.0))] == ["@last", "beta", "alpha"]
+    quick = newest_runs(store, "", Patience(Clock(0.0)))
+    assert [candidate.value for candidate in quick] == ["@last", "beta", "alpha"]
+
+
+def test_a_log_that_takes_too_long_to_read_is_left(runs: Shell) -> None:
+    store = JSONLStore(runs.directory / ".replayt/runs")
+    with pytest.raises(TimeUp):
+        list(Patience(Clock(0.3)).over(store.read("alpha")))
+    assert len(list(Patience(Clock(0.0)).over(store.read("alpha")))) > 3
 
 
 # --- quick and quiet ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [["inspect", ""], ["store", "copy", "nosuch:///x", "y", ""]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect", ""],
+        ["store", "copy", "nosuch:///x", "y", ""],
+        ["resume", "flow.py", "@last", "--approval", ""],
+        ["why", "a", ""],
+    ],
+)
 @pytest.mark.parametrize("wrong", ["nothing", "config", "file"])
 def test_what_is_wrong_is_not_said_in_the_middle_of_a_line(
     shell: Shell, wrong: str, words: list[str]
@@ -230,10 +374,7 @@ def test_what_is_wrong_is_not_said_in_the_middle_of_a_line(
     elif wrong == "file":
         shell.write(".replayt", "no directory")
     before = sorted(shell.directory.rglob("*"))
-    asked = {"_REPLAYT_COMPLETE": "zsh", "_REPLAYT_WORDS": "\n".join(["replayt", *words[:-1]])}
-    ended = shell.process(**asked, _REPLAYT_WORD=words[-1])
-    assert (ended.code, ended.err) == (0, "")
-    assert ended.out in ("", "values\n")
+    assert answered(shell, *words) in ("", "values\n")
     assert sorted(shell.directory.rglob("*")) == before
 
 
@@ -288,65 +429,78 @@ def test_the_scripts_are_shown_and_other_shells_are_not_known(shell: Shell) -> N
     assert shell.call("--show-completion").code == 64
 
 
-@pytest.fixture(params=["bash", "zsh"])
-def program(request: pytest.FixtureRequest) -> str:
+posix = pytest.mark.skipif(sys.platform == "win32", reason="the shells of POSIX, on a terminal")
+
+
+@pytest.fixture(scope="module", params=["bash", "zsh"])
+def prompt(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prompt]:
+    """The prompt of a shell where there are runs; `ship it` waits for an approval of that name."""
     pytest.importorskip("pexpect", reason="pexpect types at the shell's prompt")
-    return str(request.param)
+    shell = Shell(tmp_path_factory.mktemp("prompt"), None)
+    shell.write("flow.py", HELLO)
+    shell.write("release.py", ASKS)
+    elsewhere = ["--log-dir", "folder/my logs", "--run-id", GENERATED]
+    assert shell.process("run", "flow.py", *elsewhere).code == 0
+    assert shell.process("run", "flow.py", "--run-id", "alpha").code == 0
+    assert shell.process("run", "release.py", "--run-id", "beta").code == 2
+    assert shell.process("resume", "release.py", "beta", "--approval", "legal").code == 2
+    with Prompt(shell, str(request.param)) as prompt:
+        yield prompt
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the shells of POSIX, on a pseudo-terminal")
-def test_tab_completes_the_line(runs: Shell, program: str) -> None:
-    lines = {
-        "replayt docto": "replayt doctor",
-        "replayt runs --stat": "replayt runs --status",
-        "replayt runs --status=pau": "replayt runs --status=paused",
-        "replayt inspect al": "replayt inspect alpha",
-        "replayt inspect @la": "replayt inspect @last",
-        "replayt run flo": "replayt run flow.py",
-        "replayt verify alpha --target=flo": "replayt verify alpha --target=flow.py",
-        "replayt runs --store sq": "replayt runs --store sqlite:///",
-        "replayt runs --store=jsonl:": "replayt runs --store=jsonl:///",
-        "replayt why --store jsonl:///.replayt/runs be": (
-            "replayt why --store jsonl:///.replayt/runs beta"
+@posix
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("runs --status=pau", "runs --status=paused"),
+        ("inspect @la", "inspect @last"),
+        ("verify alpha --target=flo", "verify alpha --target=flow.py"),
+        ("runs --store=jsonl:", "runs --store=jsonl:///"),
+        ("why --store 'jsonl:///folder/my logs' 0", f"why --store '{ELSEWHERE}' {GENERATED}"),
+        ("inspect --log-dir fol", "inspect --log-dir folder/"),
+        ("inspect --log-dir folder/my\\ logs 0", f"inspect --log-dir 'folder/my logs' {GENERATED}"),
+        ("resume release.py @last --approval sh", "resume release.py @last --approval 'ship it'"),
+        ("resume release.py beta --approval 'sh", "resume release.py beta --approval 'ship it'"),
+        (
+            "resume release.py beta --approval=ship\\ ",
+            "resume release.py beta '--approval=ship it'",
         ),
-        "replayt inspect --log-dir fol": "replayt inspect --log-dir folder",
+    ],
+)
+def test_tab_completes_the_line(prompt: Prompt, typed: str, expected: str) -> None:
+    completed = prompt.completed(f"replayt {typed}")
+    assert completed.rstrip("/") == f"replayt {expected}".rstrip("/")
+
+
+@posix
+def test_a_second_tab_lists_the_runs_newest_first(prompt: Prompt) -> None:
+    shown = prompt.offered("true && replayt inspect ")
+    places = [shown.index(name) for name in ("@last", "beta", "alpha")]
+    assert places == sorted(places)
+    if prompt.program == "zsh":
+        assert "paused, release@1" in shown
+
+
+@posix
+def test_fish_completes(release: Shell) -> None:
+    release.write("flow.py", HELLO)
+    assert release.call("run", "flow.py", "--run-id", "alpha", "--log-dir", "my logs").code == 0
+    expected = {
+        "inspect ": ["@last", "asks"],
+        "runs --status=pa": ["--status=paused"],
+        "verify asks --target=flo": ["--target=flow.py"],
+        "inspect --log-dir=my": ["--log-dir=my logs/"],
+        "inspect --log-dir 'my logs' ": ["@last", "alpha"],
+        "resume release.py asks --approval='sh": ["--approval=ship it"],
+        "resume release.py asks --approval ship\\ ": ["ship it"],
+        "nosuch ": [],
     }
-    with Prompt(runs, program) as prompt:
-        for typed, expected in lines.items():
-            assert prompt.completed(typed).rstrip("/") == expected.rstrip("/"), typed
-        for quoted in ("'folder/my logs'", "folder/my\\ logs"):
-            typed = f"replayt inspect --log-dir {quoted} 0"
-            assert GENERATED in prompt.completed(typed), typed
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the shells of POSIX, on a pseudo-terminal")
-def test_a_second_tab_lists_the_runs_newest_first(runs: Shell, program: str) -> None:
-    with Prompt(runs, program) as prompt:
-        shown = prompt.offered("true && replayt inspect ")
-        places = [shown.index(name) for name in ("@last", "beta", "alpha")]
-        assert places == sorted(places)
-        if program == "zsh":
-            assert "paused, gate@1" in shown
-        assert "runs" in prompt.offered("replayt r")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="the shells of POSIX")
-def test_fish_completes(runs: Shell) -> None:
-    found = fish_candidates(runs, "replayt inspect ")
-    assert [name for name, _ in found] == ["@last", "beta", "alpha"]
-    assert found[1][1].startswith("paused, gate@1")
-    for line, names in {
-        "replayt docto": ["doctor"],
-        "replayt runs --status=pa": ["--status=paused"],
-        "replayt run fl": ["flat.txt", "flow.py"],
-        "replayt verify alpha --target=flo": ["--target=flow.py"],
-        "replayt inspect --log-dir=fol": ["--log-dir=folder/"],
-        "replayt inspect --log-dir fol": ["folder/"],
-        "replayt nosuch ": [],
-    }.items():
-        assert [found[0] for found in fish_candidates(runs, line)] == names, line
-    found = fish_candidates(runs, "replayt inspect --log-dir 'folder/my logs' ")
-    assert [name for name, _ in found] == ["@last", SHORT]
+    found = fish_candidates(release, *(f"replayt {line}" for line in expected))
+    for line, candidates in zip(expected, found, strict=True):
+        assert [candidate[0] for candidate in candidates] == expected[line], line
+    assert found[0][1][1].startswith("paused, release@1")
 
 
 def test_powershell_is_given_words_that_it_takes_as_they_are() -> None:

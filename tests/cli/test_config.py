@@ -416,7 +416,7 @@ def test_a_fork_is_as_private_as_its_parent_whatever_the_configuration_says(
 
 def test_the_timeout_of_the_configuration_ends_runs(repository: Shell) -> None:
     repository.write("sleeps.py", SLEEPS)
-    configure(repository, "timeout = 0.2\n")
+    configure(repository, "timeout = 1\n")  # also a busy machine gets to the second state
     ended = repository.process("run", "sleeps.py", "--run-id", "a")
     assert ended.code == 1, ended.err
     ended = repository.process("resume", "sleeps.py", "a", "--retry-failed")

@@ -46,7 +46,7 @@ def line(ended: Ended, name: str) -> str:
 
 def test_what_is_installed_is_listed_with_its_version(shell: Shell) -> None:
     """SC-174."""
-    document = shell.process("doctor", "-o", "json").json
+    document = shell.fresh("doctor", "-o", "json").json
     assert document["python"] == ".".join(map(str, sys.version_info[:3]))
     for name in ("replayt", "replayt-core", "replayt-llm", "replayt-store", "replayt-cli"):
         assert document[name] == version(name)
@@ -68,7 +68,7 @@ def test_a_missing_extra_is_no_error_and_says_how_to_get_it(
     text = without(shell, module).splitlines()
     assert f"{extra}_extra: missing  (pip install {package})" in text
     shell.write(f"{module}.py", "")
-    ended = shell.process("doctor", PYTHONPATH=".")
+    ended = shell.fresh("doctor", PYTHONPATH=".")
     assert line(ended, f"{extra}_extra") == f"{extra}_extra: installed"
 
 
@@ -79,10 +79,10 @@ def test_every_setting_says_where_it_comes_from(shell: Shell) -> None:
     )
     env = {"REPLAYT_PROVIDER": "groq", "OPENAI_API_KEY": KEY, "REPLAYT_PRICES": "prices.json"}
     shell.write("prices.json", "{}")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    env["OPENAI_BASE_URL"] = f"http://127.0.0.1:{port}/v1"
-    document = shell.process("doctor", "--sqlite", "runs.db", "-o", "json", **env).json
+    with socket.socket() as silent:  # the port is taken, and nobody listens there
+        silent.bind(("127.0.0.1", 0))
+        env["OPENAI_BASE_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        document = shell.process("doctor", "--sqlite", "runs.db", "-o", "json", **env).json
     assert document["sources"] == {
         "provider": "REPLAYT_PROVIDER",
         "base_url": "OPENAI_BASE_URL",
@@ -156,7 +156,7 @@ def test_the_configured_provider_is_the_one_that_is_asked(shell: Shell) -> None:
                 seen.append(connection.recv(65536))
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
-        thread = threading.Thread(target=reply)
+        thread = threading.Thread(target=reply, daemon=True)
         thread.start()
         ended = shell.process(
             "doctor",
@@ -249,7 +249,7 @@ def test_doctor_tells_whether_the_provider_can_be_reached(shell: Shell) -> None:
                 seen.append(connection.recv(65536))
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         env = {
             "OPENAI_API_KEY": "sk-live-0123456789abcdef",
@@ -259,7 +259,10 @@ def test_doctor_tells_whether_the_provider_can_be_reached(shell: Shell) -> None:
         thread.join(30)
     assert document["provider_connectivity"] == "reachable"
     assert seen[0].startswith(b"GET /v1/models HTTP/1.1\r\n")
-    document = shell.process("doctor", "-o", "json", **env).json
+    with socket.socket() as silent:  # the port is taken, and nobody listens there
+        silent.bind(("127.0.0.1", 0))
+        env["OPENAI_BASE_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        document = shell.process("doctor", "-o", "json", **env).json
     assert document["provider_connectivity"] == "unreachable"
     assert document["ok"] is True
     assert "sk-live" not in str(document)
@@ -277,7 +280,7 @@ def test_doctor_lists_the_stores_and_names_what_cannot_be_loaded(shell: Shell) -
     ended = shell.process("doctor", "-o", "json", PYTHONPATH=".")
     assert "Traceback" not in ended.err
     document = ended.json
-    assert document["stores"] == "jsonl, keeps, odd, sqlite"
+    assert document["stores"] == "jsonl, keeps, odd, slow, sqlite"
     warning = next(text for text in document["warnings"] if text.startswith("stores: "))
     assert "gone:// (odd_stores_gone:open_gone) cannot be loaded: ModuleNotFoundError" in warning
     assert document["duckdb"][0].isdigit()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from replayt_store import JSONLStore, SQLiteStore
-from tests.cli.helpers import Shell, environment, on_terminal, one_line
+from tests.cli.helpers import Shell, on_terminal, one_line
 from tests.cli.logs import age, damage, install_plugin, record
 
 
@@ -229,29 +229,27 @@ def test_a_terminal_shows_how_far_it_is_and_a_pipe_does_not(shell: Shell) -> Non
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_interrupted_it_says_how_far_it_was_and_the_same_command_goes_on(shell: Shell) -> None:
-    pexpect = pytest.importorskip("pexpect")
-    for number in range(1500):
-        record(f"old-{number}", days=100)
-    words = ["gc", "--older-than", "90d"]
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "replayt_cli", *words],
-        cwd=str(shell.directory),
-        env=environment(NO_COLOR="1", TERM="dumb"),
-        encoding="utf-8",
-        timeout=60,
-    )
-    child.expect("deleting .*/1500")
-    child.sendintr()
-    child.expect("interrupted after [0-9]+ of 1500 runs; the same command deletes the rest")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 130
-    assert 0 < len(left()) < 1500
-    for run_id in left():
-        assert list(JSONLStore(".replayt/runs").read(run_id))
-    assert shell.call(*words).code == 0
-    assert left() == set()
+    """The store waits at the fourth run, so that Ctrl-C meets it there."""
+    terminal = pytest.importorskip("tests.cli.terminal")
+    install_plugin(shell.directory)
+    os.mkfifo(shell.directory / "waits")
+    for number in range(9):
+        record(f"old-{number}", days=100, store=JSONLStore("odd"))
+    words = ("gc", "--older-than", "90d", "--store", "slow:///")
+    child = terminal.spawn(shell.directory, *words, NO_COLOR="1", TERM="dumb")
+    child.expect("deleting .*/9")
+    # Both ends of a fifo are opened at the same time, so it waits now.
+    with open(shell.directory / "waits", "wb"):
+        child.sendintr()
+        code, sent = terminal.ended(child)
+    assert code == 130
+    assert "interrupted after 3 of 9 runs; the same command deletes the rest" in sent
+    assert len(left("odd")) == 6
+    for run_id in left("odd"):
+        assert list(JSONLStore("odd").read(run_id))
+    (shell.directory / "waits").unlink()
+    assert shell.process(*words).code == 0
+    assert left("odd") == set()
 
 
 def test_a_directory_that_cannot_be_written_keeps_its_runs(shell: Shell) -> None:

@@ -411,12 +411,16 @@ def test_of_all_runs_one_at_a_time_is_in_memory(triage: Shell) -> None:
     record(triage, TRIAGE, range(10))
     store = Watched(JSONLStore(".replayt/runs"))
     gc.collect()
-    counts = count_runs(store, names["wf"], Selection(workflow="triage"))
+    gc.freeze()  # what is there already is neither looked through for each run nor counted
+    try:
+        counts = count_runs(store, names["wf"], Selection(workflow="triage"))
+    finally:
+        gc.unfreeze()
     assert counts.runs == 15
     assert len(store.events) >= 15
     longest = max(len(list(JSONLStore(".replayt/runs").read(id_))) for id_ in store.run_ids())
-    assert max(store.events) - min(store.events) <= longest
-    assert max(store.rows) - min(store.rows) <= 1
+    assert max(store.events) <= longest
+    assert max(store.rows) <= 1
 
 
 def test_a_second_attempt_is_no_second_visit(shell: Shell) -> None:

@@ -34,6 +34,41 @@ def test_help_ends_with_an_example_of_the_command(shell: Shell, command: str) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("run", "replayt run [OPTIONS] TARGET"),
+        ("why", "replayt why [OPTIONS] RUN_ID [STATE]"),
+        ("examples", "replayt examples [OPTIONS] [NAME]"),
+        ("doctor", "replayt doctor [OPTIONS]"),
+        ("store copy", "replayt store copy [OPTIONS] FROM_URL TO_URL [RUN_ID]..."),
+    ],
+)
+def test_usage_is_the_same_in_every_release_of_typer(
+    shell: Shell, command: str, usage: str
+) -> None:
+    """Newer ones put brackets around what has its own already."""
+    assert shell.call(*command.split(), "-h").out.splitlines()[0] == f"Usage: {usage}"
+
+
+@each_command
+def test_h_is_short_for_help(shell: Shell, command: str) -> None:
+    """Also behind an option of the command line itself."""
+    long, short = (shell.call(*command.split(), word) for word in ("--help", "-h"))
+    assert (short.code, short.err) == (0, "")
+    assert short.out == long.out
+    assert re.search(r"^ +-h, --help +Show this message and exit\.$", short.out, re.MULTILINE)
+    assert shell.call("--debug", *command.split(), "-h").out == long.out
+
+
+def test_h_alone_is_what_the_name_alone_prints(shell: Shell) -> None:
+    bare = shell.call()
+    assert bare.code == 0
+    assert shell.call("-h") == shell.call("--help") == bare
+    assert shell.call("store") == shell.call("store", "-h")
+    assert shell.fresh("-h") == bare
+
+
 @each_command
 def test_examples_use_options_that_the_command_has(shell: Shell, command: str) -> None:
     """A command of a group stands for the group, too."""

@@ -287,17 +287,17 @@ def test_without_the_short_names_the_long_ones_are_written(shell: Shell) -> None
 def test_a_yaml_workflow_is_written_without_pyyaml_too(shell: Shell) -> None:
     """SC-7, SC-116: and it is said what running it takes."""
     env = hiding(shell, "yaml")
-    ended = shell.process("init", "--template", "yaml", **env)
+    ended = shell.fresh("init", "--template", "yaml", **env)
     assert ended.code == 0
     assert "workflow.yaml" in ended.out
     assert ended.err.splitlines() == [
         "replayt: warning: a YAML workflow needs PyYAML, which is not installed: install the "
         "extra `yaml`"
     ]
-    ended = shell.process("run", "workflow.yaml", **env)
+    ended = shell.fresh("run", "workflow.yaml", **env)
     assert ended.code == 1
     assert "PyYAML" in one_line(ended)
-    ended = shell.process("init", "--template", "yaml", "--ci", "github", "-p", "other", **env)
+    ended = shell.fresh("init", "--template", "yaml", "--ci", "github", "-p", "other", **env)
     assert ended.code == 1
     assert "PyYAML" in one_line(ended)
     assert not (shell.directory / "other").exists()

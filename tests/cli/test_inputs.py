@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import pytest
 
-from tests.cli.helpers import HELLO, Ended, Shell, environment, one_line
+from tests.cli.helpers import HELLO, Ended, Shell, one_line
 
 
 def recorded(shell: Shell, *words: str) -> dict[str, Any]:
@@ -146,24 +145,15 @@ def test_standard_input_that_is_no_object_is_64(shell: Shell, text: str, said: s
 
 def test_a_terminal_is_told_that_it_is_read(shell: Shell) -> None:
     """Nobody sits before a command that seems to hang."""
-    pexpect = pytest.importorskip("pexpect")
+    terminal = pytest.importorskip("tests.cli.terminal")
     shell.write("flow.py", HELLO)
-    words = ["-m", "replayt_cli", "run", "flow.py", "--run-id", "a", "--inputs-json", "-"]
-    child = pexpect.spawn(
-        sys.executable,
-        words,
-        cwd=str(shell.directory),
-        env=environment(TERM="dumb"),
-        encoding="utf-8",
-        timeout=30,
-    )
+    words = ("run", "flow.py", "--run-id", "a", "--inputs-json", "-")
+    child = terminal.spawn(shell.directory, *words, TERM="dumb")
     child.expect("--inputs-json is read from the terminal; Ctrl-D on a line of its own ends it")
     child.sendline('{"name": "Ana"}')
     child.sendeof()
     child.expect("status=completed")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    assert terminal.ended(child)[0] == 0
     assert shell.events("a")[0]["payload"]["inputs"] == {"name": "Ana"}
 
 

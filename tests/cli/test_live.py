@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,23 @@ def waits(shell: Shell, *lines: str) -> None:
     shell.write("flow.py", WAITS.replace("HERE", "\n    ".join(lines)))
 
 
+HELD = "open('pipe').read()"
+"""What a handler does that goes on when the test says so."""
+
+
+def run_held(shell: Shell, *words: str, drawn: str, **options: Any) -> tuple[int, str]:
+    """As `run`, of a flow with a handler that is `HELD` until a line with that text is drawn."""
+    pipe = shell.directory / "pipe"
+    if not pipe.exists():
+        os.mkfifo(pipe)
+    child = spawn(shell.directory, *words, **options)
+    child.expect_exact(drawn)
+    before = child.before + drawn
+    pipe.write_text("go")
+    code, sent = ended(child)
+    return code, before + sent
+
+
 def shown(sent: str) -> list[str]:
     """What stands above the outcome, with every time as N."""
     lines = screen(sent)
@@ -106,15 +124,18 @@ def test_it_says_which_model_is_waited_for_and_when_it_is_asked_again(
     os.mkfifo(shell.directory / "pipe")
     child = spawn(shell.directory, "run", "flow.py", "--run-id", "a", **model.env)
     child.expect_exact("ask: waiting for model tiny, 0 s")
-    model.answer(429, {"error": {"message": "slow down"}}, Retry_After="1")
-    child.expect(r"ask: waiting for model tiny, retry 1 in \d+ s")
+    model.answer(429, {"error": {"message": "slow down"}}, Retry_After_Ms="400")
+    child.expect(r"ask: waiting for model tiny, retry 1 of 2 in \d+ s")
+    model.answer(503, {}, Retry_After_Ms="300")
+    child.expect(r"ask: waiting for model tiny, retry 2 of 2 in \d+ s")
     model.answer()
     child.expect_exact("look: tool look_up, 0 s")
     (shell.directory / "pipe").write_text("found")
     code, sent = ended(child)
     assert code == 0
     assert shown(sent)[-1] == "look N  tool look_up"
-    assert [event["type"] for event in shell.events("a")].count("llm_retry") == 1
+    retries = [event["payload"] for event in shell.events("a") if event["type"] == "llm_retry"]
+    assert [retry["max_retries"] for retry in retries] == [2, 2]
 
 
 def test_the_line_of_a_visit_names_models_tokens_retries_cost_and_tools(
@@ -213,21 +234,22 @@ def test_what_the_users_code_prints_stands_on_lines_of_its_own(shell: Shell) -> 
     waits(
         shell,
         "import logging, subprocess, sys, time",
+        HELD,
         "logging.basicConfig(format='%(message)s', force=True)",
         "for number in range(3):",
-        "    time.sleep(0.25)",
+        "    time.sleep(0.12)",
         "    print('printed', number)",
         "logging.warning('logged')",
         "print('on stdout', file=sys.__stdout__)",
         "print('half ', end='', flush=True)",
-        "time.sleep(0.25)",
+        "time.sleep(0.12)",
         "print('a line')",
-        "time.sleep(0.25)",
-        "subprocess.run(['sh', '-c', 'echo from a child; sleep 0.3; echo and again'])",
+        "time.sleep(0.12)",
+        "subprocess.run(['sh', '-c', 'echo from a child; sleep 0.2; echo and again'])",
         "print('\\x1b[1mbold\\x1b[0m')",
         "print('left open', end='')",
     )
-    code, sent = run(shell.directory, "run", "flow.py", "--run-id", "a")
+    code, sent = run_held(shell, "run", "flow.py", "--run-id", "a", drawn="wait, 0 s")
     assert code == 0
     assert shown(sent) == [
         "run a  waits@1",
@@ -276,11 +298,15 @@ def test_a_question_of_the_users_code_is_not_drawn_over(shell: Shell) -> None:
 )
 def test_whatever_way_is_asked_the_line_stays_away(shell: Shell, asks: str) -> None:
     """And a line that the answer has ended is not ended again."""
-    waits(shell, "import time", "time.sleep(0.3)", asks)
+    waits(shell, HELD, asks)
+    os.mkfifo(shell.directory / "pipe")
     child = spawn(shell.directory, "run", "flow.py", "--run-id", "a")
+    child.expect_exact("wait, 0 s")
+    (shell.directory / "pipe").write_text("go")
+    before = child.before + "wait, 0 s"
     child.expect_exact("word? ")
-    before = child.before + "word? "
-    time.sleep(0.4)  # what must not happen takes its time: four draws
+    before += child.before + "word? "
+    time.sleep(0.25)  # what must not happen takes its time: two draws
     child.sendline("")
     code, sent = ended(child)
     assert code == 0
@@ -295,15 +321,15 @@ def test_a_second_process_finds_the_line_free(shell: Shell) -> None:
     """Also where the state before had started one too, and no look was between them."""
     waits(
         shell,
-        "import subprocess, time",
-        "if ctx.visit == 4: time.sleep(0.3)",
-        "subprocess.run(['sh', '-c', 'sleep 0.3; printf open'])",
-        "return None if ctx.visit == 4 else 'wait'",
+        "import subprocess",
+        f"if ctx.visit == 3: {HELD}",
+        "subprocess.run(['sh', '-c', 'sleep 0.25; printf open'])",
+        "return None if ctx.visit == 3 else 'wait'",
     )
-    code, sent = run(shell.directory, "run", "flow.py", "--run-id", "a")
+    # It comes back, behind what the second process has left open.
+    code, sent = run_held(shell, "run", "flow.py", "--run-id", "a", drawn="wait (visit 3), 0 s")
     assert code == 0
-    assert sum("open" in line for line in screen(sent)) == 4
-    assert any("wait (visit 4), 0 s" in text for text in draws(sent)), "it comes back"
+    assert sum("open" in line for line in screen(sent)) == 3
 
 
 def test_a_handler_may_fork_while_the_line_is_drawn(shell: Shell) -> None:
@@ -333,7 +359,7 @@ def test_a_handler_may_fork_while_the_line_is_drawn(shell: Shell) -> None:
 
 
 def test_it_is_drawn_at_most_ten_times_a_second(shell: Shell) -> None:
-    waits(shell, "import time", "time.sleep(1)")
+    waits(shell, "import time", "time.sleep(0.5)")
     started = time.monotonic()
     code, sent = run(shell.directory, "run", "flow.py")
     assert code == 0
@@ -342,9 +368,10 @@ def test_it_is_drawn_at_most_ten_times_a_second(shell: Shell) -> None:
 
 def test_no_colour_is_no_escape_sequence_and_all_the_rest(shell: Shell) -> None:
     """The cursor is never hidden, so nothing is left behind by a process that is killed."""
-    waits(shell, "import time", "time.sleep(0.4)")
-    _, plain = run(shell.directory, "run", "flow.py", "--run-id", "a", NO_COLOR="1")
-    _, coloured = run(shell.directory, "run", "flow.py", "--run-id", "b")
+    waits(shell, HELD)
+    words = ("run", "flow.py", "--run-id")
+    _, plain = run_held(shell, *words, "a", drawn="wait, 0 s", NO_COLOR="1")
+    _, coloured = run_held(shell, *words, "b", drawn="wait, 0 s")
     assert "\x1b" not in plain
     assert "\x1b[32mstart" in coloured
     assert shown(coloured.replace("run b", "run a")) == shown(plain)
@@ -356,7 +383,7 @@ def test_no_colour_is_no_escape_sequence_and_all_the_rest(shell: Shell) -> None:
 def test_where_nothing_can_be_drawn_there_are_plain_lines(
     shell: Shell, env: dict[str, str]
 ) -> None:
-    waits(shell, "import time", "time.sleep(0.4)")
+    waits(shell, "import time", "time.sleep(0.25)")
     code, sent = run(shell.directory, "run", "flow.py", "--run-id", "a", **env)
     assert code == 0
     assert shown(sent) == ["run a  waits@1", "start N", "wait N"]
@@ -365,7 +392,7 @@ def test_where_nothing_can_be_drawn_there_are_plain_lines(
 
 def test_it_can_be_switched_off(shell: Shell) -> None:
     """SC-137: with `--output json` nothing but the document, whatever a person looks at."""
-    waits(shell, "import time", "time.sleep(0.3)")
+    waits(shell, "import time", "time.sleep(0.15)")
     code, sent = run(shell.directory, "run", "flow.py", "--run-id", "a", "--quiet")
     assert (code, screen(sent)[0]) == (0, "run_id=a")
     code, sent = run(shell.directory, "fork", "flow.py", "a", "--at", "wait", "-q")
@@ -384,7 +411,6 @@ def test_a_pipe_is_shown_nothing(shell: Shell) -> None:
 
 
 WIDE = """
-import time
 from replayt_core import Workflow
 
 A, B = "質問" * 20, "b \\x1b[31m\\u202e" + "x" * 90
@@ -394,21 +420,21 @@ wf.set_initial(A)
 
 @wf.step(A, to=[B])
 def first(ctx):
-    time.sleep(0.3)
+    HELD
     return B
 
 
 @wf.step(B)
 def second(ctx):
-    time.sleep(0.3)
     raise ValueError("質問 " * 40)
-"""
+""".replace("HELD", HELD)
 
 
 @pytest.mark.parametrize("columns", [40, 200])
 def test_lines_are_cut_to_the_width(shell: Shell, columns: int) -> None:
     shell.write("flow.py", WIDE)
-    code, sent = run(shell.directory, "run", "flow.py", "--run-id", "a", columns=columns)
+    words = ("run", "flow.py", "--run-id", "a")
+    code, sent = run_held(shell, *words, drawn="質…, 0 s", columns=columns)
     assert code == 1
     assert draws(sent)
     commands = [line for line in too_wide(sent, columns) if "replayt resume" in line]
@@ -417,7 +443,7 @@ def test_lines_are_cut_to_the_width(shell: Shell, columns: int) -> None:
 
 
 def test_a_terminal_that_gets_narrower_is_asked_again(shell: Shell) -> None:
-    waits(shell, "import time", "print('now', flush=True)", "input()", "time.sleep(0.4)")
+    waits(shell, "print('now', flush=True)", "input()")
     shell.write(
         "flow.py", (shell.directory / "flow.py").read_text().replace('"wait"', f'"{"w" * 60}"')
     )
@@ -427,6 +453,7 @@ def test_a_terminal_that_gets_narrower_is_asked_again(shell: Shell) -> None:
     child.sendline("")
     code, sent = ended(child)
     assert code == 0
+    assert [line for line in screen(sent) if line.startswith("ww")]
     assert [line for line in too_wide(sent, 30) if line.startswith("w")] == []
 
 
@@ -463,14 +490,17 @@ def test_a_terminal_that_stops_does_not_stop_the_run(shell: Shell) -> None:
         shell,
         "if ctx.visit == 1:",
         "    open('pipe').read()",
-        "return None if ctx.visit > 30 else 'wait'",
+        "if ctx.visit <= 30: return 'wait'",
+        "open('end', 'w').close()",
     )
     os.mkfifo(shell.directory / "pipe")
+    os.mkfifo(shell.directory / "end")
     child = spawn(shell.directory, "run", "flow.py", "--run-id", "a")
     child.expect_exact("wait, 0 s")
     terminal = os.open(os.ttyname(child.child_fd), os.O_RDWR | os.O_NOCTTY)
     termios.tcflow(terminal, termios.TCOOFF)
     (shell.directory / "pipe").write_text("go")
+    (shell.directory / "end").read_text()  # until the last visit
     while b"run_completed" not in shell.log("a").read_bytes():
         assert child.isalive()
     termios.tcflow(terminal, termios.TCOON)
@@ -486,8 +516,10 @@ def test_a_terminal_that_stops_does_not_hold_up_a_process_that_is_started(shell:
         shell,
         "import subprocess",
         "subprocess.run(['true'])",
-        "return None if ctx.visit > 5 else 'wait'",
+        "if ctx.visit <= 5: return 'wait'",
+        "open('end', 'w').close()",
     )
+    os.mkfifo(shell.directory / "end")
     ours, theirs = os.openpty()
     termios.tcflow(theirs, termios.TCOOFF)
     with subprocess.Popen(
@@ -498,8 +530,8 @@ def test_a_terminal_that_stops_does_not_hold_up_a_process_that_is_started(shell:
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     ) as process:
-        log = shell.log("a")
-        while not log.exists() or b"run_completed" not in log.read_bytes():
+        (shell.directory / "end").read_text()  # until the last visit
+        while b"run_completed" not in shell.log("a").read_bytes():
             assert process.poll() is None
         termios.tcflow(theirs, termios.TCOON)
         os.close(theirs)

@@ -17,7 +17,7 @@ from replayt_core import Event, fold
 from replayt_core.chain import first_prev, seal
 from replayt_core.events import Draft
 from replayt_store import JSONLStore
-from tests.cli.helpers import ASKS_MODEL, GATE, HELLO, Shell, environment
+from tests.cli.helpers import ASKS_MODEL, GATE, HELLO, Shell
 from tests.cli.helpers import one_line as mistake
 from tests.cli.test_inspect import LOOPS
 from tests.cli.test_show import HOSTILE, RAW, hostile_run
@@ -29,21 +29,10 @@ class Walker:
     """Somebody at a terminal of 80 columns and 24 lines."""
 
     def __init__(self, shell: Shell, *words: str, rows: int = 24) -> None:
-        pexpect = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
-        env = environment(NO_COLOR="1", TERM="xterm")
-        for name in ("COLUMNS", "LINES"):
-            env.pop(name, None)
-        self._eof = pexpect.EOF
-        self.child = pexpect.spawn(
-            sys.executable,
-            ["-m", "replayt_cli", "replay", *words, "--step"],
-            cwd=str(shell.directory),
-            env=env,
-            dimensions=(rows, 80),
-            encoding="utf-8",
-            timeout=60,
-        )
-        self.child.setecho(False)
+        terminal = pytest.importorskip("tests.cli.terminal")
+        asked = ("replay", *words, "--step")
+        self._ended = terminal.ended
+        self.child = terminal.spawn(shell.directory, *asked, rows=rows, NO_COLOR="1")
         self.child.delaybeforesend = None
         self.begun = self._shown()
 
@@ -64,11 +53,10 @@ class Walker:
 
     def ends(self) -> int:
         """The exit code; nothing else is shown than the end of the line."""
-        self.child.expect(self._eof)
-        assert self.child.before.replace("^C", "").replace("^D", "").strip("\b \r\n") == ""
-        self.child.close()
+        code, sent = self._ended(self.child)
+        assert sent.replace("^C", "").replace("^D", "").strip("\b \r\n") == ""
         assert self.child.signalstatus is None
-        return int(self.child.exitstatus)
+        return int(code)
 
 
 @pytest.fixture
@@ -241,18 +229,9 @@ def test_without_a_terminal_it_says_what_to_use(looped: Shell, words: list[str],
 
 def test_an_unknown_run_is_66(shell: Shell) -> None:
     """SC-141."""
-    pexpect = pytest.importorskip("pexpect", reason="needs a pseudo-terminal")
-    child = pexpect.spawn(
-        sys.executable,
-        ["-m", "replayt_cli", "replay", "nosuch", "--step"],
-        cwd=str(shell.directory),
-        env=environment(),
-        encoding="utf-8",
-        timeout=60,
-    )
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 66
+    terminal = pytest.importorskip("tests.cli.terminal")
+    code, _ = terminal.run(shell.directory, "replay", "nosuch", "--step")
+    assert code == 66
 
 
 def test_a_broken_log_is_walked_as_far_as_it_can_be_read(looped: Shell) -> None:

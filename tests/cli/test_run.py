@@ -235,7 +235,7 @@ def test_a_run_that_a_signal_ends_reads_interrupted_and_goes_on(
     assert refused.code == 75
     acknowledged = shell.log("a").read_bytes()
     process.send_signal(getattr(signal, name))
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
     if name != "SIGKILL":
@@ -279,7 +279,7 @@ def test_json_output_of_a_pause_names_what_it_waits_for(shell: Shell) -> None:
 
 
 def _wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} does not appear"
         time.sleep(0.02)

@@ -24,6 +24,7 @@ from replayt_store import JSONLStore, SQLiteStore
 from tests.cli.helpers import GATE, HELLO, Shell, environment, on_terminal
 from tests.cli.logs import install_plugin, record
 from tests.cli.test_resume import CRASHES_IN_A_TOOL
+from tests.store.runs import settled_index
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -441,3 +442,34 @@ def test_of_an_empty_store_neither_index_nor_fold_nor_pydantic_is_imported(shell
     shell.write("hello.py", HELLO)
     assert shell.call("run", "hello.py").code == 0
     assert shell.call("runs", "--tag", "no=such", "--output", "json").out == empty.out
+
+
+def test_a_listing_of_what_has_not_changed_needs_neither_fold_nor_pydantic(shell: Shell) -> None:
+    """PERFORMANCE.md P9, held by counting: what is imported, and that no log is opened."""
+    record("done")
+    record("failed", status="failed")
+    store = JSONLStore(shell.directory / ".replayt/runs")
+    with settled_index(store, store.directory / ".index" / "runs.sqlite3")[0] as index:
+        assert index.refresh().read == 2
+    script = (
+        "import sys; from replayt_cli.main import main; "
+        "sys.addaudithook(lambda name, of: name == 'open' and str(of[0]).endswith('.jsonl') and "
+        "print('opened', of[0], file=sys.stderr)); "
+        "main(['runs']); print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=shell.directory,
+        env=environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert len(done.stdout.splitlines()) == 3
+    loaded = set(done.stderr.split())
+    assert {"sqlite3", "replayt_store.index"} <= loaded
+    assert "opened" not in loaded
+    unneeded = {"replayt_core._fold", "replayt_core.records", "pydantic", "pydantic_core"}
+    assert (
+        not (unneeded | {"duckdb", "replayt_store.mirror", "replayt_store._index_readers"}) & loaded
+    )

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from datetime import datetime, timezone
 
 import pytest
 
+from replayt_cli.analyse.fresh_index import readers
 from replayt_store import JSONLStore
-from tests.cli.helpers import HELLO, Shell, on_terminal, one_line
+from tests.cli.helpers import HELLO, Shell, environment, on_terminal, one_line
 from tests.cli.logs import Call, damage, record
 
 KEYS_OF_0_2 = {
@@ -210,10 +215,10 @@ def test_without_duckdb_it_says_what_to_install(shell: Shell) -> None:
     record("a")
     shell.write("duckdb.py", "raise ImportError('not here')\n")
     for words in (["stats"], ["query", "SELECT 1"]):
-        ended = shell.process(*words, PYTHONPATH=".")
+        ended = shell.fresh(*words, PYTHONPATH=".")
         assert ended.code == 1
         assert "replayt-store[duckdb]" in one_line(ended)
-    assert shell.process("runs", PYTHONPATH=".").code == 0
+    assert shell.fresh("runs", PYTHONPATH=".").code == 0
 
 
 def test_a_log_dir_that_is_a_file_is_an_error_in_one_line(shell: Shell) -> None:
@@ -238,3 +243,73 @@ def test_a_period_longer_than_all_of_history_takes_every_run(shell: Shell) -> No
     record("a")
     for days in ("30000", "99999999999"):
         assert stats(shell, "--days", days)["runs_included"] == 1
+
+
+@pytest.mark.parametrize(("cores", "helping"), [(1, 0), (2, 2), (3, 3), (64, 3)])
+@pytest.mark.parametrize("told_by", ["sched_getaffinity", "cpu_count"])
+def test_as_many_processes_help_as_there_are_cores_but_not_many(
+    cores: int, helping: int, told_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PERFORMANCE.md P8: each has memory of its own; on one core they would only cost."""
+    if told_by == "cpu_count":
+        monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+        monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    else:
+        monkeypatch.setattr(os, told_by, lambda _: set(range(cores)), raising=False)
+    assert readers() == helping
+
+
+MANY = """
+import os, signal, sys
+from replayt_cli.analyse import fresh_index
+from replayt_cli.main import main
+from replayt_cli.render.live.progress import Progress
+from replayt_store import _index_parts, _index_readers
+
+_index_parts.WORTHWHILE = 1
+fresh_index.readers = lambda: 2
+start, started = _index_readers._started, []
+
+def noted(*arguments):
+    started.append(start(*arguments))
+    return started[-1]
+
+_index_readers._started = noted
+
+def show(self, done, total):
+    if sys.argv[1] == "interrupted":
+        os.killpg(0, signal.SIGINT)
+
+Progress.show = show
+code = main(["stats"])
+assert started and all(process.returncode is not None for process in started)
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups are POSIX")
+@pytest.mark.parametrize(("how", "code"), [("in peace", 0), ("interrupted", 130)])
+def test_ctrl_c_while_other_processes_read_ends_all_of_them(
+    shell: Shell, how: str, code: int
+) -> None:
+    """130, not a word, nobody left; and the figures are there when it is let be."""
+    a_week(shell)
+    expected = shell.call("stats").out
+    shutil.rmtree(shell.directory / ".replayt/runs/.index")
+    process = subprocess.Popen(
+        [sys.executable, "-c", MANY, how],
+        cwd=shell.directory,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=120)
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (code, "")
+    assert out == (expected if code == 0 else "")

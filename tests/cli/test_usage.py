@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
+from pathlib import Path
 
 import pytest
 import typer
 
+from replayt_cli.arguments.options import VARIABLES
 from replayt_cli.main import application, commands, groups
 from tests.cli.helpers import HELLO, Shell, one_line
 
@@ -104,6 +108,74 @@ def test_a_bad_run_id_is_refused_before_any_file_is_touched(shell: Shell, bad: s
     )
 
 
+@pytest.fixture
+def database(shell: Shell) -> Shell:
+    """A database of runs, known by several names, and a name for one that is not there yet."""
+    shell.write("flow.py", HELLO)
+    assert shell.call("run", "flow.py", "--run-id", "a", "--store", "sqlite:///runs.db").code == 0
+    os.link("runs.db", "hard.db")
+    os.symlink("runs.db", "soft.db")
+    Path("folder").mkdir()
+    os.symlink("folder", "other")
+    return shell
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file below the folder with what it holds; what Python compiles is left out."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path: path.read_bytes() for path in files if "__pycache__" not in path.parts}
+
+
+SAME = [
+    ("runs.db", "runs.db"),
+    ("runs.db", "./folder/../runs.db"),
+    ("runs.db", "soft.db"),
+    ("soft.db", "runs.db"),
+    ("runs.db", "hard.db"),
+    ("folder/new.db", "other/new.db"),
+]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+@pytest.mark.parametrize(("store", "mirror"), [*SAME, ("runs.db", "ABSOLUTE")])
+def test_a_database_is_no_mirror_of_itself(database: Shell, store: str, mirror: str) -> None:
+    """By whatever name: said in one line, before anything is written."""
+    mirror = mirror.replace("ABSOLUTE", str(database.directory / "runs.db"))
+    before = contents(database.directory)
+    for words in (["run", "flow.py"], ["resume", "flow.py", "a"], ["store", "repair", "a"]):
+        ended = database.call(*words, "--store", f"sqlite:///{store}", "--sqlite", mirror)
+        assert ended.code == 64
+        assert one_line(ended) == f"--sqlite {mirror} is the store itself: leave it out"
+    gone = database.call(
+        "gc", "--older-than", "0s", "--store", f"sqlite:///{store}", "--sqlite", mirror
+    )
+    assert gone.code == 64
+    one, other = f"sqlite:///{store}", f"sqlite:///{mirror}"
+    ended = database.call("store", "copy", one, other)
+    assert (ended.code, one_line(ended)) == (
+        64,
+        "FROM_URL and TO_URL are the same store: name two",
+    )
+    ended = database.call("store", "rebuild", other, "--store", one)
+    assert (ended.code, "are the same store" in one_line(ended)) == (64, True)
+    assert contents(database.directory) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_a_configuration_that_mirrors_a_store_in_itself_is_refused(database: Shell) -> None:
+    database.write(".replaytrc.toml", "store = 'sqlite:///runs.db'\nsqlite = 'hard.db'\n")
+    before = contents(database.directory)
+    ended = database.call("run", "flow.py")
+    assert ended.code == 64
+    assert one_line(ended) == ".replaytrc.toml: sqlite names the store itself: leave it out"
+    assert contents(database.directory) == before
+    # A store on the command line that happens to be the mirror of the usual one is no mistake.
+    database.write(".replaytrc.toml", "sqlite = 'hard.db'\n")
+    there = ["--store", "sqlite:///runs.db"]
+    assert database.call("run", "flow.py", "--run-id", "b", *there).code == 0
+    assert database.call("inspect", "b", *there).code == 0
+
+
 def test_debug_shows_the_traceback(shell: Shell) -> None:
     shell.write("flow.py", "wf = missing\n")
     for words in (["run", "flow.py", "--debug"], ["--debug", "run", "flow.py"]):
@@ -123,7 +195,6 @@ def test_help_and_runs_import_nothing_heavy(shell: Shell) -> None:
     )
     path = shell.write("measure.py", script)
     import subprocess
-    import sys
 
     for words in (["--help"], ["run", "--help"], ["runs"]):
         done = subprocess.run(
@@ -148,10 +219,29 @@ def test_a_command_without_words_gets_what_the_parser_would_give_it() -> None:
     assert set(alone) == {"verify", "runs", "stats", "examples", "init", "doctor"}
 
 
+def test_a_variable_that_stands_for_an_option_is_read_without_words_too(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = typer.main.get_command(application(commands(), groups()))
+    named = {
+        parameter.envvar
+        for command in made.commands.values()
+        for each in [command, *getattr(command, "commands", {}).values()]
+        for parameter in each.params
+    }
+    assert named - {None} == set(VARIABLES)
+    shell.write("flow.py", HELLO)
+    assert shell.call("run", "flow.py").code == 0
+    assert shell.call("stats").code == 0
+    monkeypatch.setenv("REPLAYT_PRICES", "missing.json")
+    ended = shell.call("stats")
+    assert ended.code == 64
+    assert "missing.json" in one_line(ended)
+
+
 def test_a_listing_brings_no_engine_and_no_model_client(shell: Shell) -> None:
     """PERFORMANCE.md P6 and P9, held by what is imported: the log is read, nothing can be run."""
     import subprocess
-    import sys
 
     shell.write("hello.py", HELLO)
     assert shell.process("run", "hello.py").code == 0
@@ -172,7 +262,6 @@ def test_a_listing_brings_no_engine_and_no_model_client(shell: Shell) -> None:
 
 def test_help_does_not_import_the_core(shell: Shell) -> None:
     import subprocess
-    import sys
 
     script = (
         "import sys; from replayt_cli.main import main; main(['--help']); "
@@ -185,7 +274,6 @@ def test_help_does_not_import_the_core(shell: Shell) -> None:
 def test_help_stays_light(shell: Shell, words: list[str]) -> None:
     """Of ours: the commands' signatures and the options, and no package below."""
     import subprocess
-    import sys
 
     script = (
         "import sys; from replayt_cli.main import main; "

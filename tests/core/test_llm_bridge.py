@@ -430,15 +430,17 @@ def test_retries_of_the_transport_are_events() -> None:
     class Retries(MockLLMClient):
         def complete(self, request: ChatRequest, *, on_retry: RetryListener) -> ChatResponse:
             on_retry(RetryNotice(delay_seconds=1.5, status=429))
-            on_retry(RetryNotice(delay_seconds=3.0, error_kind="connection"))
+            on_retry(RetryNotice(delay_seconds=3.0, error_kind="connection", max_retries=2))
             return super().complete(request, on_retry=on_retry)
 
     mock = Retries()
     mock.enqueue("x")
     text(mock, store=store)
+    told = {"call": 1, "status": None, "error": "connection", "delay_seconds": 3.0}
     assert payloads(store, "llm_retry") == [
+        # How many there may be stands there where the client says it, and else not at all.
         {"call": 1, "status": 429, "error": None, "delay_seconds": 1.5},
-        {"call": 1, "status": None, "error": "connection", "delay_seconds": 3.0},
+        {**told, "max_retries": 2},
     ]
 
 

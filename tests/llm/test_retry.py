@@ -56,7 +56,7 @@ def test_at_most_two_retries_and_the_error_says_how_many_attempts():
     assert "Tried 3 times" in outcome.message
     assert len(transport.calls) == 3
     assert clock.slept == [0.5, 1.0]
-    assert all(n.error_kind == "server" for n in notices)
+    assert [(n.error_kind, n.max_retries) for n in notices] == [("server", 2)] * 2
 
 
 def test_max_retries_zero_means_one_attempt():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ DAY = datetime.date(2026, 11, 22)
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """The members' pyproject.toml and CHANGELOG.md, elsewhere, at version 0.3.0."""
-    for project in sorted(ROOT.glob("packages/*/pyproject.toml")):
-        copy = tmp_path / "packages" / project.parent.name
-        copy.mkdir(parents=True)
+    """Every pyproject.toml and the members' CHANGELOG.md, elsewhere, at version 0.3.0."""
+    for project in bump.projects(ROOT):
+        copy = tmp_path / project.parent.relative_to(ROOT)
+        copy.mkdir(parents=True, exist_ok=True)
         text = project.read_text(encoding="utf-8")
         declared = bump.DECLARED.search(text)
         assert declared
@@ -57,6 +58,49 @@ def test_ranges_follow_when_asked_extras_included(workspace: Path) -> None:
     bump.bump(workspace, "replayt-store", "minor", ranges=True, today=DAY)
     assert '"replayt-store[duckdb]>=0.4,<0.5"' in read(workspace, "replayt-cli")
     assert '"replayt-core>=0.3,<0.4"' in read(workspace, "replayt-cli")
+
+
+OTHERS = {
+    "packages/replayt/src/replayt/examples/patterns/reusable_package/pyproject.toml",
+    "tests/third_party/replayt-redis-store/pyproject.toml",
+}
+
+
+def test_ranges_of_packages_that_are_no_members_follow_too(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else they could not be installed beside what they are tested with."""
+    changed = bump.bump(workspace, "replayt-core", "minor", ranges=True, today=DAY)
+    names = {path.relative_to(workspace).as_posix() for path in changed}
+    assert names >= OTHERS
+    assert len(changed) == len(set(changed))
+    for name in OTHERS:
+        assert '"replayt-core>=0.4,<0.5"' in (workspace / name).read_text(encoding="utf-8")
+    assert "replayt-redis-store now needs replayt-core>=0.4,<0.5" in capsys.readouterr().out
+
+
+def test_no_range_in_the_repository_is_out_of_reach_or_out_of_date() -> None:
+    """Wherever a range on one of the packages stands, `--ranges` finds it, and it is today's."""
+    found = set()
+    for path in bump.projects(ROOT):
+        text = path.read_text(encoding="utf-8")
+        if "replayt-core>=" in text:
+            found.add(path.relative_to(ROOT).as_posix())
+        for package in bump.PACKAGES.values():
+            declared = bump.DECLARED.search(read(ROOT, package))
+            assert declared
+            major, minor, patch = map(int, declared.groups())
+            wanted = bump.sibling_range((major, minor, patch))
+            assert bump.with_ranges(text, package, wanted) == text, f"{path}: {package}"
+    assert found >= OTHERS
+    elsewhere = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("docs", "tools", ".ci", ".github")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".toml", ".txt", ".yml", ".md"} and "node_modules" not in path.parts
+        if re.search(r"replayt(-[a-z]+)?(\[[\w,-]+\])?>=\d", path.read_text(encoding="utf-8"))
+    ]
+    assert elsewhere == []
 
 
 def test_a_bumped_package_passes_the_changelog_check(workspace: Path) -> None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import typer
+from typer.core import TyperCommand
 
 from replayt_cli import exit_codes
 from replayt_cli.arguments.help_examples import epilog
-from replayt_cli.arguments.options import Debug, OptionalText
+from replayt_cli.arguments.options import VARIABLES, Debug, OptionalText
 from replayt_cli.render.text import complain, use_safe_streams
 from replayt_cli.streams import fill_closed_streams
 
@@ -104,6 +105,14 @@ def _root(
     return exit_codes.DONE
 
 
+class _Command(TyperCommand):
+    """A command whose usage has its metavars as they are written, in every release of typer."""
+
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        arguments = (one for one in self.params if one.param_type_name == "argument")
+        return [self.options_metavar or "", *(str(one.metavar) for one in arguments)]
+
+
 def application(
     with_commands: Iterable[Callable[..., int]], with_groups: Iterable[typer.Typer]
 ) -> typer.Typer:
@@ -114,12 +123,14 @@ def application(
         rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},  # the commands inherit it
     )
     made.callback(invoke_without_command=True)(_root)
     for command in with_commands:
-        made.command(epilog=epilog(command.__name__))(command)
+        made.command(cls=_Command, epilog=epilog(command.__name__))(command)
     for group in with_groups:
         for part in group.registered_commands:
+            part.cls = _Command
             part.epilog = epilog(f"{group.info.name} {getattr(part.callback, '__name__', '')}")
         made.add_typer(group, epilog=epilog(str(group.info.name)))
     return made
@@ -145,6 +156,8 @@ def _named_alone(words: Sequence[str]) -> Callable[[], int] | None:
     the rest of an empty `runs`.
     """
     if len(words) != 1 or words[0] not in COMMAND_NAMES:
+        return None
+    if any(name in os.environ for name in VARIABLES):
         return None
     (command,) = commands(words)
     parameters = inspect.signature(command).parameters.values()

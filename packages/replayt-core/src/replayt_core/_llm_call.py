@@ -306,12 +306,15 @@ def _error(error: LLMError, services: Services, interrupted: CallInterrupted | N
 
 
 def _retry(call: int, notice: RetryNotice) -> Payload:
-    return {
+    told: Payload = {
         "call": call,
         "status": notice.status,
         "error": scrub_tokens(notice.error_kind) if notice.error_kind else None,
         "delay_seconds": round(notice.delay_seconds, 3),
     }
+    if notice.max_retries is not None:
+        told["max_retries"] = notice.max_retries
+    return told
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, ClassVar
 
 from pydantic_core import from_json
@@ -95,7 +94,8 @@ class DigestBuilder:
 
     def feed(self, event: Event) -> None:
         """Take the next event."""
-        self._take(event.type, event.seq, event.ts, event.payload)
+        if event.type in _PARTS:
+            self._take(event.type, event.seq, event.ts, event.payload)
         self._stand(event.seq, event.ts, 1)
 
     def feed_lines(self, data: bytes) -> None:
@@ -126,25 +126,26 @@ class DigestBuilder:
             self._held.insert(0, found.pop())
         if not found:
             return
-        summary = self._summary
-        first = summary.last_seq + 1
+        run_id, seq, take, parts = self._summary.run_id, self._summary.last_seq, self._take, _PARTS
+        first = seq + 1
         try:
-            seqs, run_ids, kinds, times, payloads = zip(*map(_ENVELOPE, found), strict=True)
-            if (
-                seqs != tuple(range(first, first + len(seqs)))
-                or type(sum(seqs)) is not int
-                or run_ids.count(summary.run_id) != len(run_ids)
-                or list(map(type, payloads)).count(dict) != len(payloads)
-                or not ("".join(kinds) and "".join(times))  # raises where one is no text
-            ):
-                raise ValueError("a line is not the next event")
+            for event in found:
+                seq += 1
+                kind, ts, payload = event["type"], event["ts"], event["payload"]
+                if (
+                    event["seq"] != seq
+                    or type(event["seq"]) is not int
+                    or event["run_id"] != run_id
+                    or type(payload) is not dict
+                    or type(kind) is not str
+                    or type(ts) is not str
+                ):
+                    raise ValueError("a line is not the next event")
+                if kind in parts:
+                    take(kind, seq, ts, payload)
         except (LookupError, TypeError):
             raise ValueError("a line is no event") from None
-        take, counted = self._take, _COUNTED
-        for kind, seq, ts, payload in zip(kinds, seqs, times, payloads):  # noqa: B905 same lengths
-            if kind in counted:
-                take(kind, seq, ts, payload)
-        self._stand(seqs[-1], times[-1], len(seqs))
+        self._stand(seq, ts, seq - first + 1)
 
     def finish(self) -> Digest:
         """The digest of the whole batches that were fed so far."""
@@ -154,15 +155,12 @@ class DigestBuilder:
         return Digest(summary=self._summary, path=path, llm_calls=self._calls.rows())
 
     def _take(self, kind: str, seq: int, ts: str, payload: Payload) -> None:
+        count, part = _PARTS[kind]
         # Not `suppress`: this is called a million times, and it costs more than what it guards.
-        count = COUNTS.get(kind)
-        if count is None:
-            return
         try:  # noqa: SIM105
             count(self._summary, payload, ts)
         except UNFIT:
             pass
-        part = _PARTS.get(kind)
         if part is not None:
             try:  # noqa: SIM105
                 part(self, seq, ts, payload)
@@ -193,15 +191,14 @@ class DigestBuilder:
         self._calls.retry(payload)
 
 
-# What a digest keeps besides the summary. All of these types are in `COUNTS` too.
-_PARTS: dict[str, Callable[[DigestBuilder, int, str, Payload], None]] = {
+# What a digest keeps besides the summary.
+_BESIDES: dict[str, Callable[[DigestBuilder, int, str, Payload], None]] = {
     "state_entered": DigestBuilder._entered,
     "llm_request": DigestBuilder._request,
     "llm_response": DigestBuilder._response,
     "llm_retry": DigestBuilder._retry,
 }
-_ENVELOPE = itemgetter("seq", "run_id", "type", "ts", "payload")
-_COUNTED = frozenset(COUNTS)
+_PARTS = {kind: (count, _BESIDES.get(kind)) for kind, count in COUNTS.items()}
 
 
 def records(run_id: str, events: Iterable[Event]) -> Records:

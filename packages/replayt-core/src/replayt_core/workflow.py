@@ -62,6 +62,11 @@ class RetryPolicy:
                 raise DefinitionError(
                     f"RetryPolicy: {name} is {value!r}; use a number from {least} to {most}"
                 )
+        kinds = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+            raise DefinitionError(
+                f"RetryPolicy: retry_on is {self.retry_on!r:.60}; use a tuple of exception classes"
+            )
 
     def delay(self, failed_attempt: int, stream: random.Random) -> float:
         """Seconds to wait after the attempt of that number failed."""
@@ -178,7 +183,13 @@ class Workflow:
             raise DefinitionError(f"step {name!r}: `to` is a list of states; write to=[{to!r}]")
         if isinstance(expects, str):
             raise DefinitionError(f"step {name!r}: `expects` is a list of keys or a mapping")
-        if timeout is not None and not 0 < timeout <= _MAX_WAIT:
+        if not isinstance(retries, RetryPolicy | None):
+            raise DefinitionError(
+                f"step {name!r}: `retries` is {retries!r:.60}; write RetryPolicy(max_attempts=...)"
+            )
+        if timeout is not None and not (
+            isinstance(timeout, int | float) and 0 < timeout <= _MAX_WAIT
+        ):
             raise DefinitionError(f"step {name!r}: timeout is {timeout!r}; use seconds above 0")
         wanted = expects if isinstance(expects, Mapping) else dict.fromkeys(expects or (), Any)
 

@@ -95,7 +95,14 @@ def with_retries(
                 f"Not tried again: the wait of {delay:.4g} s would pass timeout_seconds "
                 f"({timeout_seconds:g} s).",
             )
-        on_retry(RetryNotice(delay_seconds=delay, status=error.status, error_kind=error.kind))
+        on_retry(
+            RetryNotice(
+                delay_seconds=delay,
+                status=error.status,
+                error_kind=error.kind,
+                max_retries=max_retries,
+            )
+        )
         yield Wait(delay)
         attempt += 1
 

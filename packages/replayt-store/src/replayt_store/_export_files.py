@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from replayt_store._answers import AnalyticsError
 from replayt_store._bulk import Connection
-from replayt_store._json_values import json_record
+from replayt_store._json_values import csv_line, json_record
 
 _FETCH = 2_000
 
@@ -26,11 +27,33 @@ def replaceable(target: Path) -> Path:
 
 def write_lines(connection: Connection, part: Path) -> None:
     """Write the kept answer as lines of JSON."""
-    described = connection.execute("DESCRIBE answer").fetchall()
-    columns, types = zip(*((str(name), str(kind)) for name, kind, *_ in described), strict=True)
-    result = connection.execute("SELECT * FROM answer")
+    columns, types = _columns(connection)
     with part.open("w", encoding="utf-8", newline="\n") as file:
-        while rows := result.fetchmany(_FETCH):
-            for row in rows:
-                record = json_record(columns, types, row)
-                file.write(json.dumps(record, allow_nan=False) + "\n")
+        for row in _rows(connection):
+            record = json_record(columns, types, row)
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+def write_csv(connection: Connection, part: Path) -> None:
+    """Write the kept answer as CSV, the names of its columns first.
+
+    DuckDB's own writer has other forms of times, bytes and objects than everything else here.
+    """
+    columns, _ = _columns(connection)
+    with part.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(csv_line(columns) + "\n")
+        for row in _rows(connection):
+            file.write(csv_line(row) + "\n")
+
+
+def _columns(connection: Connection) -> tuple[Sequence[str], Sequence[str]]:
+    """The names and the types of the columns of the kept answer."""
+    described = connection.execute("DESCRIBE answer").fetchall()
+    names, types = zip(*((str(name), str(kind)) for name, kind, *_ in described), strict=True)
+    return names, types
+
+
+def _rows(connection: Connection) -> Iterator[Sequence[object]]:
+    result = connection.execute("SELECT * FROM answer")
+    while rows := result.fetchmany(_FETCH):
+        yield from rows

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replayt_core import RunSummary
-from replayt_core.records import Digest, LLMCallRow
 from replayt_store._when import UNKNOWN, micros, timestamp
 from replayt_store.selection import Selection
+
+if TYPE_CHECKING:
+    from replayt_core.records import Digest, LLMCallRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +98,30 @@ COLUMNS = (
     "last_at",
     *SUMMARY,
 )
-CALL_COLUMNS = ("run_id", *LLMCallRow._fields)
-_LATENCY = LLMCallRow._fields.index("latency_ms")
+# Those of `LLMCallRow`, whose import brings the fold with it.
+CALL_COLUMNS = (
+    "run_id",
+    "seq",
+    "ts",
+    "state",
+    "visit",
+    "attempt",
+    "call",
+    "provider",
+    "host",
+    "model",
+    "reply_model",
+    "schema_name",
+    "ok",
+    "latency_ms",
+    "prompt_tokens",
+    "completion_tokens",
+    "total_tokens",
+    "finish_reason",
+    "error_kind",
+    "retries",
+)
+_LATENCY = CALL_COLUMNS.index("latency_ms") - 1
 EVERY_RUN = "1"
 """The condition of a selection that selects every run."""
 UNSETTLED = "?"
@@ -106,7 +130,8 @@ UNSETTLED = "?"
 SCHEMA = (
     f"CREATE TABLE runs ({', '.join(COLUMNS)}, PRIMARY KEY (run_id)) WITHOUT ROWID",
     "CREATE INDEX newest ON runs (sorted_at DESC, run_id DESC)",
-    "CREATE INDEX watched ON runs (run_id, mark) WHERE watched",
+    # All that is asked of it stands in it, `watched` too: else SQLite looks each row up.
+    "CREATE INDEX watched ON runs (status, run_id, mark, watched) WHERE watched",
     f"CREATE TABLE llm_calls ({', '.join(CALL_COLUMNS)}, PRIMARY KEY (run_id, seq)) WITHOUT ROWID",
     "CREATE TABLE empty_logs (run_id PRIMARY KEY) WITHOUT ROWID",
     "CREATE TABLE place (mark)",
@@ -218,5 +243,5 @@ def condition(selection: Selection) -> tuple[str, list[object]]:
     return " AND ".join(parts), values
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+# Made once: `json.dumps` makes an encoder for every call that names separators.
+_json = json.JSONEncoder(separators=(",", ":")).encode

@@ -12,17 +12,18 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from replayt_core.errors import StoreError
 from replayt_core.ports.store import EventStore, ListsRuns, RunEntry
-from replayt_core.records import DigestBuilder
 from replayt_store._files import SUFFIX, is_regular, is_run_id
 from replayt_store._index_rows import UNSETTLED, ReadRun
 from replayt_store._os import System
 from replayt_store._problems import cause
 from replayt_store.jsonl import JSONLStore
-from replayt_store.mirror import MirrorStore
+
+if TYPE_CHECKING:
+    from replayt_core.records import DigestBuilder
 
 # FAT keeps times to two seconds, other file systems to less.
 GRANULARITY_NS = 2_000_000_000
@@ -73,8 +74,15 @@ class FileSource:
     ) -> None:
         self._store = store
         self._root = os.path.abspath(store.directory)
+        self._prefix = self._root + os.sep
         self._now_ns = now_ns
         self._system = system or System()
+        self._plain = type(store) is JSONLStore and now_ns is time.time_ns and system is None
+
+    @property
+    def directory(self) -> str | None:
+        """Where another process reads the same; None for a store with other parts than ours."""
+        return self._root if self._plain else None
 
     def place(self) -> str | None:
         """The mark of the directory, which changes when a file comes, goes or is replaced."""
@@ -103,10 +111,12 @@ class FileSource:
     def changed(self, run_id: str, mark: str) -> bool | None:
         """By what `lstat` says of the file."""
         try:
-            found = os.lstat(self._path(run_id))
+            found = os.lstat(f"{self._prefix}{run_id}{SUFFIX}")
         except OSError:
             return None
-        return None if not is_regular(found) else mark != _mark(found)
+        if _mark(found) == mark:
+            return False  # it was a plain file when it was read
+        return True if is_regular(found) else None
 
     def gone(self, run_id: str) -> bool:
         """Whether there is no such file."""
@@ -123,7 +133,7 @@ class FileSource:
             found = self._system.fstat(fd)
             if not is_regular(found) or not found.st_size:
                 return None
-            builder = DigestBuilder(run_id)
+            builder = _builder(run_id)
             for lines in whole_lines(fd, found.st_size):
                 builder.feed_lines(lines)
         except ValueError:
@@ -168,7 +178,7 @@ class FileSource:
         return latest + GRANULARITY_NS < (self._now_ns() if looked_ns is None else looked_ns)
 
     def _path(self, run_id: str) -> str:
-        return f"{self._root}{os.sep}{run_id}.jsonl"
+        return f"{self._prefix}{run_id}{SUFFIX}"
 
 
 class ListedSource:
@@ -246,13 +256,20 @@ class PlainSource:
 
 def read_events(store: EventStore, run_id: str) -> tuple[DigestBuilder, str | None]:
     """What can be read of a run, and in one line why it is not everything."""
-    builder = DigestBuilder(run_id)
+    builder = _builder(run_id)
     try:
         for event in store.read(run_id):
             builder.feed(event)
     except StoreError as error:
         return builder, " ".join(str(error).split())
     return builder, None
+
+
+def _builder(run_id: str) -> DigestBuilder:
+    # Imported late: a listing of runs that have not changed does without the fold.
+    from replayt_core.records import DigestBuilder
+
+    return DigestBuilder(run_id)
 
 
 def _names(root: str) -> Iterator[tuple[str, int]]:
@@ -294,6 +311,10 @@ def lines_of(store: EventStore, run_id: str, count: int) -> Iterator[bytes]:
 
 def reading(store: EventStore) -> EventStore:
     """The store that is read when this one is: of a mirrored store its primary."""
+    if isinstance(store, JSONLStore):
+        return store
+    from replayt_store.mirror import MirrorStore
+
     while isinstance(store, MirrorStore):
         store = store.primary
     return store

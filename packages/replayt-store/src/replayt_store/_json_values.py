@@ -1,15 +1,19 @@
-"""Values of a query as strict JSON, which has no dates, bytes or NaN."""
+"""Values of a query as strict JSON, which has no dates, bytes or NaN; and as CSV."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from pydantic import JsonValue
 from pydantic_core import from_json
+
+_QUOTED = re.compile(r'[",\r\n]|^\s|\s$|^$')
 
 
 def json_record(
@@ -61,3 +65,21 @@ def json_value(value: object) -> JsonValue:
 def _key(key: object) -> str:
     found = json_value(key)
     return found if isinstance(found, str) else str(found)
+
+
+def csv_line(values: Iterable[object]) -> str:
+    """Values as a line of CSV, without its end.
+
+    Texts and the JSON forms of times are written as they are, everything else as JSON. Null is an
+    empty field, and an empty text one in quotes.
+    """
+    return ",".join(map(_field, values)) or '""'  # a line that is empty is no row to readers
+
+
+def _field(value: object) -> str:
+    found = json_value(value)
+    if found is None:
+        return ""
+    if not isinstance(found, str):
+        found = json.dumps(found, ensure_ascii=False)
+    return '"' + found.replace('"', '""') + '"' if _QUOTED.search(found) else found

@@ -29,8 +29,8 @@ from replayt_store._answers import (
 )
 from replayt_store._bulk import load_columns
 from replayt_store._deadline import Deadline
-from replayt_store._export_files import replaceable, write_lines
-from replayt_store._json_values import json_value
+from replayt_store._export_files import replaceable, write_csv, write_lines
+from replayt_store._json_values import csv_line, json_value
 from replayt_store._problems import cause, system_error
 from replayt_store._query_tables import VIEWS, load_tables
 from replayt_store._sql import statements
@@ -54,6 +54,7 @@ __all__ = [
     "QueryRefusedError",
     "QueryTimeoutError",
     "Table",
+    "csv_line",
     "json_value",
 ]
 
@@ -341,10 +342,11 @@ def _written(kept: str, format: ExportFormat, target: Path) -> int:  # noqa: A00
             count = int(connection.execute("SELECT count(*) FROM answer").fetchall()[0][0])
             if format == "jsonl":
                 write_lines(connection, part)
+            elif format == "csv":
+                write_csv(connection, part)
             else:
-                options = {"parquet": "FORMAT parquet", "csv": "FORMAT csv, HEADER"}[format]
                 connection.execute(
-                    f"COPY answer TO {_quoted(str(part))} ({options}, USE_TMP_FILE false)"
+                    f"COPY answer TO {_quoted(str(part))} (FORMAT parquet, USE_TMP_FILE false)"
                 )
         os.replace(part, target)
     finally:

@@ -15,23 +15,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
 from replayt_core.ports.store import EventStore, ListsRuns
 from replayt_store._index_columns import Ahead, Columns, read_columns
 from replayt_store._index_database import IndexDatabase, Result
-from replayt_store._index_rows import (
-    CALL_COLUMNS,
-    COLUMNS,
-    IndexedRun,
-    ReadRun,
-    call_values,
-    condition,
-    indexed_run,
-    run_values,
-)
+from replayt_store._index_parts import Part, read_stale
+from replayt_store._index_rows import CALL_COLUMNS, COLUMNS, IndexedRun, condition, indexed_run
 from replayt_store._index_sources import FileSource, ListedSource, PlainSource, Source, reading
 from replayt_store.jsonl import JSONLStore
 from replayt_store.selection import Selection
@@ -41,9 +35,9 @@ __all__ = ["IndexedRun", "Progress", "Refreshed", "RunIndex"]
 Progress = Callable[[int, int], None]
 """Called with how many of how many runs are done."""
 
-_CHUNK = 400
 _PAGE = 500
 _COLUMNS = ", ".join(COLUMNS)
+_LOOKED_NS = COLUMNS.index("looked_ns")
 _SORTED_AT = COLUMNS.index("sorted_at")
 _PUT_RUN = f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _PUT_CALL = f"INSERT OR REPLACE INTO llm_calls VALUES ({', '.join('?' * len(CALL_COLUMNS))})"  # noqa: S608
@@ -65,24 +59,28 @@ class RunIndex:
     another process refreshed the same index meanwhile.
     """
 
-    def __init__(self, source: Source, path: str | None = None) -> None:
+    def __init__(self, source: Source, path: str | None = None, *, readers: int = 0) -> None:
         """Prefer `RunIndex.of`. `path` is the SQLite file; without one it lives in memory."""
         self._source = source
+        self._readers = readers
         self._database = IndexDatabase(path)
         self._ahead: Ahead | None = None
 
     @classmethod
-    def of(cls, store: EventStore) -> RunIndex:
+    def of(cls, store: EventStore, *, readers: int = 0) -> RunIndex:
         """The index of a store.
 
         That of a `JSONLStore` is `.index/runs.sqlite3` in its directory, that of a `SQLiteStore`
         is its file with `.index` added, that of a `MirrorStore` is its primary's. For any other
         store it lives in memory, and a store that cannot list its runs is read whole each time.
+
+        Where several thousand runs of a `JSONLStore` are to be read, up to `readers` further
+        processes help; none of them outlives the call. Otherwise this process alone reads.
         """
         store = reading(store)
         if isinstance(store, JSONLStore):
             folder = os.path.join(os.path.abspath(store.directory), ".index")
-            return cls(FileSource(store), os.path.join(folder, "runs.sqlite3"))
+            return cls(FileSource(store), os.path.join(folder, "runs.sqlite3"), readers=readers)
         if isinstance(store, ListsRuns):
             from replayt_store.sqlite import SQLiteStore
 
@@ -207,30 +205,24 @@ class RunIndex:
         are written and set in the last transaction alone, so that whoever dies in between, or
         meets another process, leaves an index that is looked through again.
         """
-        chunk: list[ReadRun] = []
-        absent: list[str] = []
+        run_ids = sorted(stale)  # since inserting at the end of a table is cheap
+        done = 0
 
-        def write(db: sqlite3.Connection) -> None:
-            _put(db, chunk, absent)
+        def read() -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(done, len(run_ids))
+
+        with closing(read_stale(self._source, run_ids, self._readers, read)) as parts:
+            for part in parts:
+                self._database.write(partial(_put, part=part, after=after))
+
+        def finish(db: sqlite3.Connection) -> None:
             after(db)
-
-        def write_last(db: sqlite3.Connection) -> None:
-            write(db)
             last(db)
 
-        # In order, since inserting at the end of a table is cheap.
-        for done, run_id in enumerate(sorted(stale), 1):
-            read = self._source.read(run_id)
-            if read is None:
-                absent.append(run_id)
-            else:
-                chunk.append(read)
-            if len(chunk) + len(absent) >= _CHUNK:
-                self._database.write(write)
-                chunk, absent = [], []
-            if progress is not None:
-                progress(done, len(stale))
-        self._database.write(write_last)
+        self._database.write(finish)
 
     def _remove(self, db: sqlite3.Connection, run_ids: Iterable[str]) -> None:
         """Remove rows of runs that are not there any more, looking again."""
@@ -246,6 +238,8 @@ class RunIndex:
         if selection is None:
             return self._told(_count)
         where, values = condition(selection)
+        if selection.statuses and "completed" not in selection.statuses:
+            where += " AND watched"  # as it is of all these: their own index counts them
         sql = f"SELECT count(*) FROM runs WHERE {where}"  # noqa: S608
         return self._told(lambda db: int(db.execute(sql, values).fetchone()[0]))
 
@@ -366,32 +360,29 @@ def _watched(db: sqlite3.Connection) -> dict[str, str]:
     )
 
 
-def _put(db: sqlite3.Connection, chunk: Sequence[ReadRun], absent: Sequence[str]) -> None:
+def _put(db: sqlite3.Connection, part: Part, after: Callable[[sqlite3.Connection], None]) -> None:
     """Write runs that were read, but for those that another process has read later."""
-    ids = [*(read.run_id for read in chunk), *absent]
-    if not ids:
-        return
+    ids = part.run_ids()
     there = dict(
         db.execute(
             "SELECT run_id, looked_ns FROM runs WHERE run_id BETWEEN ? AND ?", (min(ids), max(ids))
         )
     )
-    now = time.time_ns()
-    kept = []
-    for read in chunk:
-        looked_ns = there.get(read.run_id, 0)
+    runs, calls = part.runs, part.calls
+    gone = [(run_id,) for run_id in part.absent]
+    if there:
+        now = time.time_ns()
         # A time that lies ahead was written before the clock was set back.
-        if looked_ns <= read.looked_ns or looked_ns > now:
-            kept.append(read)
-    gone = [(run_id,) for run_id in absent]
-    old = [(read.run_id,) for read in kept if read.run_id in there] + gone
-    db.executemany("DELETE FROM llm_calls WHERE run_id = ?", old)
-    db.executemany("DELETE FROM runs WHERE run_id = ?", gone)
+        newer = {run_id for run_id, looked_ns in there.items() if looked_ns <= now}
+        runs = [row for row in runs if row[0] not in newer or there[row[0]] <= row[_LOOKED_NS]]
+        kept = {row[0] for row in runs}
+        calls = [row for row in calls if row[0] in kept]
+        old = [*kept & there.keys(), *part.absent]
+        db.executemany("DELETE FROM llm_calls WHERE run_id = ?", [(run_id,) for run_id in old])
+        db.executemany("DELETE FROM runs WHERE run_id = ?", gone)
     if db.execute("SELECT 1 FROM empty_logs LIMIT 1").fetchone():
         db.executemany("DELETE FROM empty_logs WHERE run_id = ?", [(run_id,) for run_id in ids])
     db.executemany("INSERT INTO empty_logs VALUES (?)", gone)
-    db.executemany(_PUT_RUN, map(run_values, kept))
-    db.executemany(
-        _PUT_CALL,
-        (call_values(read.run_id, row) for read in kept for row in read.digest.llm_calls),
-    )
+    db.executemany(_PUT_RUN, runs)
+    db.executemany(_PUT_CALL, calls)
+    after(db)

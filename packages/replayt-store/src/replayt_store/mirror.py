@@ -7,6 +7,7 @@ come from the primary alone. A mirror can be any store.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -30,11 +31,30 @@ from replayt_core.ports.store import (
 from replayt_core.run_ids import check_run_id
 from replayt_store._copying import Agreement, agreement, copy_behind, last_event
 
-__all__ = ["MirrorStore", "MirrorWarning", "MultiStore"]
+__all__ = ["MirrorStore", "MirrorWarning", "MultiStore", "same_place"]
 
 # Each failed round means that someone else appended to the mirror meanwhile.
 _ROUNDS = 100
 _REMEMBERED = 4096
+
+
+def same_place(one: EventStore, other: EventStore) -> bool:
+    """Whether two stores are the same file or directory, by whatever path: links count, too.
+
+    Of stores that name neither a `file` nor a `directory` nothing is known but their identity.
+    """
+    if one is other:
+        return True
+    for name in ("file", "directory"):
+        here, there = getattr(one, name, None), getattr(other, name, None)
+        if isinstance(here, str | os.PathLike) and isinstance(there, str | os.PathLike):
+            if os.path.realpath(here) == os.path.realpath(there):
+                return True  # also where nothing is there yet
+            try:
+                return os.path.samefile(here, there)
+            except OSError:
+                return False
+    return False
 
 
 class MirrorWarning(UserWarning):
@@ -52,6 +72,9 @@ class _Mirrored:
     """The primary, its mirrors, and what is known of them. The abilities below build on it."""
 
     def __init__(self, primary: EventStore, *mirrors: EventStore, strict: bool = True) -> None:
+        for mirror in mirrors:
+            if same_place(primary, mirror):
+                raise ValueError(f"{_shown(mirror)} is the primary itself: no mirror of its own")
         self.primary = primary
         self.mirrors = mirrors
         self.strict = strict
@@ -91,6 +114,9 @@ class MirrorStore(_Mirrored):
     With `strict=False` both are a `MirrorWarning`, once a mirror, and the run goes on.
 
     A mirror that is behind is no fault. It is given what it lacks at the run's next append.
+
+    Raises `ValueError` for a mirror that is the primary itself: what is written or deleted twice in
+    one place is no copy.
     """
 
     def __new__(cls, primary: EventStore, *mirrors: EventStore, strict: bool = True) -> MirrorStore:

@@ -18,6 +18,8 @@ DEFAULT_MAX_STEPS = 1_000
 READ_SQLITE = "Read this SQLite file instead."
 LONGEST_TIMEOUT = 1_000_000  # more than eleven days; timers count no further than they can
 LOG_MODES = "redacted|full|structured_only"
+VARIABLES = ("REPLAYT_PRICES",)
+"""The variables that the parser reads in place of an option."""
 
 
 class Output(str, Enum):
@@ -119,7 +121,7 @@ PricesFile = Annotated[
     typer.Option(
         "--prices",
         metavar="FILE",
-        envvar="REPLAYT_PRICES",
+        envvar=VARIABLES[0],
         help='What models cost: {"MODEL": {"input": USD, "output": USD}} a million tokens.',
         show_default=False,
     ),

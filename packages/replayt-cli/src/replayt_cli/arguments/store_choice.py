@@ -52,13 +52,17 @@ class StoreChoice:
         if self.mirror is None:
             return primary
         from replayt_store import MirrorStore, SQLiteStore
+        from replayt_store.mirror import same_place
 
         copy = SQLiteStore(_placed(self.mirror, "--sqlite", pinned=pinned))
-        own_file = getattr(primary, "file", None)
-        if own_file is not None and os.path.realpath(own_file) == os.path.realpath(copy.file):
-            if "--sqlite" not in self.options:
-                return primary  # --store names the file that the configuration keeps a copy in
-            raise UsageError(f"--sqlite {self.mirror} is the store itself: leave it out")
+        if same_place(primary, copy):
+            if "--sqlite" in self.options:
+                raise UsageError(f"--sqlite {self.mirror} is the store itself: leave it out")
+            if "--store" in self.options:
+                return primary  # it names the file that the configuration keeps a copy in
+            raise ConfigError(
+                f"{self.config.origin('sqlite')} names the store itself: leave it out"
+            )
         return MirrorStore(primary, copy)
 
     def flags(self) -> list[str]:
@@ -145,6 +149,14 @@ def choose_store(
     return StoreChoice(
         log_dir=log_dir, url=url, source=source, mirror=copy, options=tuple(options), config=found
     )
+
+
+def refuse_same(source: EventStore, target: EventStore, names: str) -> None:
+    """Raise `UsageError` where what is read is what is written; `names` are those of the two."""
+    from replayt_store.mirror import same_place
+
+    if same_place(source, target):
+        raise UsageError(f"{names} are the same store: name two")
 
 
 def open_url(url: str) -> EventStore:

@@ -39,8 +39,16 @@ def load_target(target: str) -> Workflow:
             return _from_file(target)
     module, separator, variable = target.partition(":")
     names = [*module.split("."), *variable.split(".")]
+    if module.lower().endswith(".py") and Path(module).is_file():
+        raise UsageError(
+            f"{target!r:.120} is no target: a file is named without a variable, {module} or "
+            f"{module[:-3].replace('/', '.')}:{variable}"
+        )
     if not separator or not all(name.isidentifier() for name in names):
-        raise UsageError(f"{target!r:.120} is no target; {FORMS}")
+        beside = (f"{target}{ending}" for ending in (".py", ".yaml", ".yml"))
+        meant = next((name for name in beside if Path(name).is_file()), None)
+        perhaps = f": perhaps {meant}" if meant else ""
+        raise UsageError(f"{target!r:.120} is no target{perhaps}; {FORMS}")
     with kept_for_results():
         return _from_module(target, module, variable)
 

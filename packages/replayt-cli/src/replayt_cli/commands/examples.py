@@ -13,7 +13,7 @@ def examples(
     name: Annotated[
         OptionalText,
         typer.Argument(
-            metavar="NAME",
+            metavar="[NAME]",
             help="One of them: its name, a part of it, or its number.  [default: all]",
             show_default=False,
         ),

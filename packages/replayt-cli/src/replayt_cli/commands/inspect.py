@@ -99,14 +99,13 @@ def inspect(
             "each event as a line of JSON"
         )
     wanted = event_filter(types, states, seqs)
-    store = choose_store(log_dir, store_url, source=sqlite).open()
+    choice = choose_store(log_dir, store_url, source=sqlite)
+    store = choice.open()
     run_id = find_run(store, run_id)
     if follow:
         follows = inspection.follow_lines if form is Form.jsonl else inspection.follow_as_text
         return follows(store, run_id, wanted, clock=SystemClock())
-    shows = {
-        Form.text: inspection.show_as_text,
-        Form.json: inspection.show_as_json,
-        Form.jsonl: inspection.show_lines,
-    }
-    return shows[form](store, run_id, wanted)
+    if form is Form.text:
+        return inspection.show_as_text(store, run_id, wanted, flags=choice.flags())
+    shows = inspection.show_as_json if form is Form.json else inspection.show_lines
+    return shows(store, run_id, wanted)

@@ -64,13 +64,14 @@ def copy(
 
     from replayt_cli import exit_codes
     from replayt_cli.arguments.run_reference import find_run
-    from replayt_cli.arguments.store_choice import open_url
+    from replayt_cli.arguments.store_choice import open_url, refuse_same
     from replayt_cli.render.json import print_json
     from replayt_cli.render.live.progress import Progress
     from replayt_cli.render.store import print_copied
     from replayt_store.transfer import copy_runs
 
     origin, destination = open_url(source), open_url(target)
+    refuse_same(origin, destination, "FROM_URL and TO_URL")
     chosen = [find_run(origin, run_id) for run_id in run_ids] if run_ids else None
     with Progress.of("copying") as progress:
         copied = copy_runs(origin, destination, chosen, progress.show)
@@ -104,7 +105,7 @@ def rebuild(
     from dataclasses import asdict
 
     from replayt_cli import exit_codes
-    from replayt_cli.arguments.store_choice import choose_store, open_url
+    from replayt_cli.arguments.store_choice import choose_store, open_url, refuse_same
     from replayt_cli.render.json import print_json
     from replayt_cli.render.live.progress import Progress
     from replayt_cli.render.store import print_rebuilt
@@ -112,6 +113,7 @@ def rebuild(
 
     primary = choose_store(log_dir, store_url).open()
     copy_of_it = open_url(mirror)
+    refuse_same(primary, copy_of_it, "the store and its mirror")
     with Progress.of("rebuilding") as progress:
         rebuilt = rebuild_mirror(primary, copy_of_it, progress.show)
     if output is Output.json:
@@ -170,7 +172,7 @@ def repair(
 def _save_readable_part(
     choice: StoreChoice, logs: EventStore, run_id: str, to: str | None
 ) -> dict[str, object]:
-    from replayt_cli.arguments.store_choice import open_url
+    from replayt_cli.arguments.store_choice import open_url, refuse_same
     from replayt_cli.errors import UsageError
     from replayt_cli.render.store import saved_document
     from replayt_store import JSONLStore
@@ -179,6 +181,7 @@ def _save_readable_part(
     primary = getattr(logs, "primary", logs)
     if to is not None:
         target = open_url(to)
+        refuse_same(primary, target, "the store and --to")
     elif isinstance(primary, JSONLStore):
         target = JSONLStore(primary.directory / "repaired")
     else:

@@ -24,6 +24,8 @@ WORDS = "_REPLAYT_WORDS"
 LINE = "_REPLAYT_LINE"
 WORD = "_REPLAYT_WORD"
 _PLAIN = re.compile(r"[\w.:/=+-]+", re.ASCII)
+_SPECIAL = re.compile(r"[^\w.:/=+@%,-]")
+"""What may mean something to bash."""
 
 
 def answer(
@@ -37,15 +39,16 @@ def answer(
     commands, which need not be made for that.
     """
     shell = env[ASKED]
-    before, word = _question(env)
+    before, word, quoted = _question(env)
     if not before and not word.startswith("-"):
         found = Completion(candidates=[item for item in summary if item.value.startswith(word)])
     else:
-        from replayt_cli.completion.runs import run_candidates
+        from replayt_cli.completion.look_up import look_up
 
-        found = complete(application(before), before, word, run_candidates)
+        found = complete(application(before), before, word, look_up)
     if shell == "bash":
-        shown = [_tail(item.value, word, env.get(WORD, "")) for item in found.candidates]
+        tails = [_tail(item.value, word, env.get(WORD, "")) for item in found.candidates]
+        shown = tails if quoted else [_SPECIAL.sub(r"\\\g<0>", tail) for tail in tails]
     elif shell == "powershell":
         shown = [f"{_quoted(item.value)}\t{item.help}" for item in found.candidates]
     else:
@@ -68,30 +71,38 @@ def answer_quietly(
         sys.stdout.flush()
 
 
-def _question(env: Mapping[str, str]) -> tuple[list[str], str]:
-    """The words before the one to complete, without the name of the program; and that one."""
+def _question(env: Mapping[str, str]) -> tuple[list[str], str, bool]:
+    """The words before the one to complete, without the name of the program; that one; and whether
+    it stands behind an open quote.
+    """
     if LINE not in env:
-        return env.get(WORDS, "").split("\n")[1:], env.get(WORD, "")
-    words = _split(env[LINE])
-    return words[1:-1], words[-1] if len(words) > 1 else ""
+        return env.get(WORDS, "").split("\n")[1:], env.get(WORD, ""), False
+    words, quoted = _split(env[LINE])
+    return words[1:-1], words[-1] if len(words) > 1 else "", quoted
 
 
-def _split(line: str) -> list[str]:
-    """The words of a line up to the cursor; the last one may be unfinished, or empty."""
-    reader = shlex.shlex(line, posix=True, punctuation_chars=False)
+def _split(line: str) -> tuple[list[str], bool]:
+    """The words of a line up to the cursor; the last one may be unfinished, or empty. And whether
+    a quote is open at its end.
+    """
+    # One more character stands for what comes next: it belongs to the last word, or begins one.
+    reader = shlex.shlex(f"{line}x", posix=True, punctuation_chars=False)
     reader.whitespace_split = True
     reader.commenters = ""
     words: list[str] = []
+    quoted = False
     try:
         words += iter(reader.get_token, None)
-    except ValueError:  # an open quote: the word goes on
-        return [*words, str(reader.token or "")]
-    return [*words, ""] if line[-1:].isspace() or not words else words
+    except ValueError:
+        words.append(str(reader.token))
+        quoted = True
+    return [*words[:-1], words[-1][:-1]], quoted
 
 
 def _tail(value: str, word: str, typed: str) -> str:
     """What bash replaces: it breaks words at `=`, `:` and `@`, and knows the last piece alone."""
-    prefix = word[: len(word) - len(typed)] if word.endswith(typed) else ""
+    piece = _split(typed)[0][-1]
+    prefix = word[: len(word) - len(piece)] if word.endswith(piece) else ""
     return value.removeprefix(prefix)
 
 

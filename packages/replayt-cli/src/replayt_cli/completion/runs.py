@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from replayt_cli.arguments.options import READ_SQLITE
-from replayt_cli.completion.words import Candidate, CommandLine
+from replayt_cli.completion.patience import Patience, TimeUp
+from replayt_cli.completion.words import Candidate, CommandLine, arguments_of
 
 if TYPE_CHECKING:
     from replayt_core.ports import EventStore
@@ -17,39 +17,52 @@ if TYPE_CHECKING:
 
 _MOST = 50
 _PLACES = 5
-_PATIENCE_SECONDS = 1.0
 _COPIED_FROM = "FROM_URL"
 
 
-class _TimeUp(Exception):
-    """Nobody waits longer for a completion."""
-
-
-def run_candidates(command: Any, line: CommandLine, word: str) -> Iterator[Candidate]:
-    """The runs of the store that the line names, or the configuration, or the default."""
-    return newest_runs(store_of(command, line), word)
-
-
-def newest_runs(
-    store: EventStore, word: str, *, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Candidate]:
+def newest_runs(store: EventStore, word: str, patience: Patience) -> Iterator[Candidate]:
     """`@last` and the short ids of the newest runs; whole ids where the word begins one."""
     from replayt_store.index import RunIndex
 
     with RunIndex.of(store) as index:
         try:
-            index.refresh(_until(clock() + _PATIENCE_SECONDS, clock))
-        except _TimeUp:
+            index.refresh(patience.progress)
+        except TimeUp:
             yield from _listed(store, word)
             return
         yield from _indexed(store, index, word)
+
+
+def workflows(store: EventStore, word: str, patience: Patience) -> Iterator[Candidate]:
+    """The workflows of the newest runs."""
+    from replayt_store.index import RunIndex
+
+    with RunIndex.of(store) as index:
+        index.refresh(patience.progress)
+        names = (run.summary.workflow_name for run in islice(index.runs(limit=_MOST), _MOST))
+        for name in dict.fromkeys(names):
+            if name is not None and name.startswith(word):
+                yield Candidate(value=name)
+
+
+def run_named(store: EventStore, line: CommandLine, command: Any, patience: Patience) -> str:
+    """The id of the run that the line names. Raises `LookupError` where it names none yet."""
+    from replayt_cli.arguments.run_reference import find_run
+    from replayt_store.index import RunIndex
+
+    places = [i for i, item in enumerate(arguments_of(command)) if "RUN" in str(item.metavar)]
+    reference = line.arguments[places[0]]
+    if reference.startswith("@"):
+        with RunIndex.of(store) as index:
+            index.refresh(patience.progress)
+    return find_run(store, reference)
 
 
 def store_of(command: Any, line: CommandLine) -> EventStore:
     """The store that the options before the word mean."""
     from replayt_cli.arguments.store_choice import choose_store, open_url
 
-    arguments = [item for item in command.params if item.param_type_name == "argument"]
+    arguments = arguments_of(command)
     if arguments and arguments[0].metavar == _COPIED_FROM and line.arguments:
         return open_url(line.arguments[0])
     given = {name: _expanded(values[-1]) for name, values in line.options.items() if values}
@@ -92,20 +105,12 @@ def _listed(store: EventStore, word: str) -> Iterator[Candidate]:
 
 def _about(store: EventStore, run: IndexedRun) -> str:
     from replayt_cli.render.text import one_line, short_time
-    from replayt_cli.show.recorded_run import shown_status
+    from replayt_cli.show.run_status import shown_status
 
     summary = run.summary
     status = run.status if run.problem else shown_status(store, summary)
     name = f"{summary.workflow_name}@{summary.workflow_version}"
     return one_line(f"{status}, {name}, {short_time(summary.last_ts)}")
-
-
-def _until(end: float, clock: Callable[[], float]) -> Callable[[int, int], None]:
-    def look_at_the_clock(done: int, of: int) -> None:
-        if clock() > end and done < of:
-            raise _TimeUp
-
-    return look_at_the_clock
 
 
 def _expanded(value: str) -> str:

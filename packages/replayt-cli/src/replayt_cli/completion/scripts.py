@@ -71,7 +71,8 @@ function __replayt_complete
     set -l word (commandline -ct)
     set -lx _REPLAYT_COMPLETE fish
     set -lx _REPLAYT_WORDS (string join \n -- $before | string collect)
-    set -lx _REPLAYT_WORD "$word"
+    set -lx _REPLAYT_WORD (string unescape -- $word 2>/dev/null
+        or string replace -r -- '^(--[^=]+=)?["\']' '$1' $word)
     set -l lines ($before[1] 2>/dev/null)
     set -l prefix (string match -r -- '^--[^=]+=' $word)
     set -l path (string replace -r -- '^--[^=]+=' '' $word)

@@ -1,8 +1,8 @@
 """What may come next on a command line, read from the parameters that typer made of a command.
 
 A parameter's metavar says what its values are: `RUN_ID` is a run, `DIR` a directory, `a|b` one of
-these two. Only attributes are read: what typer's classes are called and where they live changes
-between its versions.
+these two; where it is `ID` or `NAME`, the parameter's own name says it. Only attributes are read:
+what typer's classes are called and where they live changes between its versions.
 """
 
 from __future__ import annotations
@@ -12,9 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-_CHOICES = re.compile(r"[a-z][a-z0-9_-]*(?:\|[a-z][a-z0-9_-]*)+", re.ASCII)
+_CHOICE = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+_CHOICES = re.compile(rf"{_CHOICE.pattern}(?:\|{_CHOICE.pattern})+", re.ASCII)
 _URLS = {"jsonl:///": "a directory of logs", "sqlite:///": "a SQLite file"}
 _HELP = "Show this message and exit."
+_NAMED = {
+    "--approval": "APPROVAL",
+    "--state": "STATE",
+    "--workflow": "WORKFLOW",
+    "name": "EXAMPLE",  # the argument of `examples`
+}
+_LOOKED_UP = ("RUN", "APPROVAL", "CALL", "STATE", "WORKFLOW", "TYPE", "EXAMPLE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +57,12 @@ class CommandLine:
     only_arguments: bool = False
 
 
-RunCandidates = Callable[[Any, CommandLine, str], Iterable[Candidate]]
-"""Called with a command, what was read of its line, and the beginning of a run id."""
+LookUp = Callable[[str, Any, CommandLine, str], Iterable[Candidate]]
+"""Called for what no parameter lists, a `RUN` or a `STATE`: with that word, the command, what was
+read of its line, and how the value begins."""
 
 
-def complete(root: Any, before: Sequence[str], word: str, runs: RunCandidates) -> Completion:
+def complete(root: Any, before: Sequence[str], word: str, look_up: LookUp) -> Completion:
     """What may stand in the place of `word`, after the words `before`.
 
     `root` is the group that typer made of the application, with the command that is called.
@@ -62,13 +71,13 @@ def complete(root: Any, before: Sequence[str], word: str, runs: RunCandidates) -
     line = read(command, rest)
     if line.expecting is not None:
         option, index = line.expecting
-        return _values(command, option, index, line, word, runs)
+        return _values(command, option, index, line, word, look_up)
     name, separator, value = word.partition("=")
     if separator and name.startswith("--") and not line.only_arguments:
         option = _option(command, name)
         if option is None or _is_flag(option):
             return NOTHING
-        found = _values(command, option, 0, line, value, runs)
+        found = _values(command, option, 0, line, value, look_up)
         return _behind(f"{name}=", found)
     if word.startswith("-") and not line.only_arguments:
         return _matching(word, _options(command, line))
@@ -78,7 +87,7 @@ def complete(root: Any, before: Sequence[str], word: str, runs: RunCandidates) -
         return NOTHING if line.arguments else _matching(word, _commands(commands))
     argument = _argument(command, len(line.arguments))
     if argument is not None:
-        return _values(command, argument, 0, line, word, runs)
+        return _values(command, argument, 0, line, word, look_up)
     return NOTHING if line.only_arguments else _matching(word, _options(command, line))
 
 
@@ -124,15 +133,14 @@ def _called(root: Any, words: Sequence[str]) -> tuple[Any, list[str]]:
 
 
 def _values(
-    command: Any, parameter: Any, index: int, line: CommandLine, word: str, runs: RunCandidates
+    command: Any, parameter: Any, index: int, line: CommandLine, word: str, look_up: LookUp
 ) -> Completion:
-    metavar = str(parameter.metavar or "")
-    kinds = metavar.split(" ")
-    kind = kinds[min(index, len(kinds) - 1)]
+    kind = _kind(parameter, index, line)
     if choices := _choices(kind, str(getattr(parameter, "help", None) or "")):
         return _matching(word, (Candidate(value=choice) for choice in choices))
-    if "RUN" in kind:
-        return Completion(candidates=tuple(runs(command, line, word)))
+    looked_up = next((name for name in _LOOKED_UP if name in kind), None)
+    if looked_up is not None:
+        return Completion(candidates=tuple(look_up(looked_up, command, line, word)))
     if "DIR" in kind:
         return Completion(kind="dirs")
     if "FILE" in kind or "TARGET" in kind:
@@ -142,9 +150,18 @@ def _values(
     return NOTHING
 
 
+def _kind(parameter: Any, index: int, line: CommandLine) -> str:
+    """What a value of the parameter is, in a word of capitals."""
+    name = parameter.opts[0]
+    if name == "--run-id" and "--resume" in line.options:
+        return "RUN_ID"
+    kinds = str(parameter.metavar or "").split(" ")
+    return _NAMED.get(name) or kinds[min(index, len(kinds) - 1)]
+
+
 def _choices(metavar: str, text: str) -> list[str]:
     """The alternatives that a metavar lists, or the help behind it begins with."""
-    match = _CHOICES.fullmatch(metavar) or _CHOICES.match(text)
+    match = _CHOICES.fullmatch(metavar) or _CHOICE.fullmatch(metavar) or _CHOICES.match(text)
     return match[0].split("|") if match else []
 
 
@@ -172,9 +189,14 @@ def _option(command: Any, name: str) -> Any:
     return None
 
 
+def arguments_of(command: Any) -> list[Any]:
+    """The parameters of a command that are no options, in their order."""
+    return [item for item in command.params if item.param_type_name == "argument"]
+
+
 def _argument(command: Any, index: int) -> Any:
     """The argument in that place; one that takes many words takes all that follow."""
-    arguments = [item for item in command.params if item.param_type_name == "argument"]
+    arguments = arguments_of(command)
     if index < len(arguments):
         return arguments[index]
     return arguments[-1] if arguments and arguments[-1].nargs == -1 else None

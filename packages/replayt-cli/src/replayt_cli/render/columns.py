@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
+_COLOUR = re.compile(r"\x1b\[[0-9]*m")
 _WIDENS = "\N{VARIATION SELECTOR-16}"
 
 
 def columns_of(text: str) -> int:
-    """The columns that the text takes.
+    """The columns that the text takes; colour takes none.
 
     What terminals do not agree on counts as the more, so that no line is longer than expected.
     """
+    if "\x1b" in text:
+        text = _COLOUR.sub("", text)
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 

@@ -33,7 +33,8 @@ def print_outcome(
         named = f"--approval={approval.approval_id}"
         words = one_line(approval.summary)
         echo()
-        echo(f"waits for approval {escape(approval.approval_id)}" + (f": {words}" if words else ""))
+        asked = f"waits for approval {escape(approval.approval_id)}"
+        _print_wrapped(asked + (f": {words}" if words else ""), indent="")
         if approval.details not in (None, {}, [], ""):
             shown = cut(one_line(inline(approval.details)), _SHOWN_CHARS)
             _print_wrapped(shown, indent="  ")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from contextlib import suppress
@@ -21,7 +19,7 @@ from replayt_cli.render.text import (
     warn,
     width,
 )
-from replayt_store.analytics import Table, json_value
+from replayt_store.analytics import Table, csv_line, json_value
 
 _NUMBERS = ("INT", "DOUBLE", "FLOAT", "DECIMAL", "REAL", "HUGEINT")
 _NARROWEST = 8
@@ -95,10 +93,7 @@ def _fit(sizes: list[int], columns: int | None) -> list[int]:
 def _print_csv(table: Table) -> None:
     shown = escape if is_terminal(sys.stdout) else str
     for row in [table.columns, *table.rows]:
-        line = io.StringIO()
-        values = (None if value is None else inline(json_value(value)) for value in row)
-        csv.writer(line, lineterminator="").writerow(values)
-        echo(shown(line.getvalue()))
+        echo(shown(csv_line(row)))
 
 
 def _cell(value: object, kind: str) -> str:

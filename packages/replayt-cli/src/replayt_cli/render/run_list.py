@@ -7,10 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from replayt_cli.render.text import cut, echo, one_line, paint, short_time, table, width, wrap
-from replayt_cli.render.waiting import print_waiting, waiting_documents
-from replayt_cli.show.answer_commands import TARGET
-from replayt_cli.show.recorded_run import summary_document
 from replayt_cli.show.run_list import Listing, RunRow
+from replayt_cli.show.run_status import summary_document
 
 _NAME_COLUMNS = 28
 _NARROWEST_NAME = 11
@@ -31,6 +29,8 @@ def listing_document(listing: Listing, flags: Sequence[str] = ()) -> dict[str, A
 def _row_document(row: RunRow, flags: Sequence[str]) -> dict[str, Any]:
     document = {**summary_document(row.run_id, row.summary, row.status), "problem": row.problem}
     if row.waiting is not None:
+        from replayt_cli.render.waiting import waiting_documents
+
         document["waiting"] = waiting_documents(row.waiting, flags)
         document["ignored_answers"] = [asdict(ignored) for ignored in row.waiting.ignored]
     return document
@@ -55,6 +55,9 @@ def print_listing(listing: Listing, flags: Sequence[str] = ()) -> None:
         before, status, after = cut(line, columns).partition(f"  {row.status}")
         echo(f"{before}{paint(status, row.status)}{after}")
         if row.waiting is not None:
+            # Imported late: of most listings nobody asks what their runs wait for.
+            from replayt_cli.render.waiting import print_waiting
+
             print_waiting(row.waiting, row.short_id, flags)
     if listing.older:
         note = f", {listing.older_damaged} damaged" if listing.older_damaged else ""
@@ -92,6 +95,8 @@ def _lines(rows: Sequence[RunRow], columns: int | None) -> tuple[list[str | None
 
 
 def _explanation(flags: Sequence[str]) -> list[str]:
+    from replayt_cli.show.answer_commands import TARGET
+
     text = f"{TARGET} stands for the workflow (module:variable, or its file): no log names it."
     if "--sqlite" in flags:
         text += (

@@ -129,7 +129,7 @@ def wrap(text: str, columns: int | None, *, indent: str) -> list[str]:
     if columns is None:
         return [indent + text]
     deeper = f"{indent}  "
-    if not text.isascii():
+    if not text.isascii() or "\x1b" in text:
         return _wrap_wide(text, columns, indent, deeper)
     return textwrap.wrap(
         text,
@@ -141,7 +141,7 @@ def wrap(text: str, columns: int | None, *, indent: str) -> list[str]:
 
 
 def _wrap_wide(text: str, columns: int, indent: str, deeper: str) -> list[str]:
-    """The same for a text whose characters are not all one column wide."""
+    """The same for a text whose characters are not all one column wide, or coloured."""
     lines: list[str] = []
     line = indent
     for space, word in re.findall("( *)([^ ]+)", text):
@@ -159,6 +159,16 @@ def _wrap_wide(text: str, columns: int, indent: str, deeper: str) -> list[str]:
             lines.append(line[:size])
             line = deeper + line[size:]
     return [*lines, line] if line != deeper else lines
+
+
+def hang(label: str, text: str, style: str = "") -> None:
+    """The text beside its label; continuation lines stand below the text."""
+    columns = width()
+    # `wrap` goes two columns deeper by itself, and the first line starts there, too.
+    lines = wrap(text, None if columns is None else columns - 2, indent=" " * (len(label) - 2))
+    echo(paint(label, style) + lines[0].strip())
+    for line in lines[1:]:
+        echo(line)
 
 
 def count_of(number: int, one: str, many: str | None = None) -> str:

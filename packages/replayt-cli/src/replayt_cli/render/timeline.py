@@ -100,7 +100,7 @@ def print_timeline(run: RecordedRun) -> None:
         # A wrapped title goes on below itself, not below the time.
         echo(lines[0])
         for line in lines[1:]:
-            echo(" " * len(start) + line.strip().removeprefix(start.strip()))
+            echo(" " * len(start) + line.removeprefix(start))
         for label, value in entry.details.items():
             text = cut(one_line(inline(value)), _DETAIL_CHARS)
             for line in wrap(f"{escape(label)}: {text}", columns, indent=" " * (len(start) + 2)):

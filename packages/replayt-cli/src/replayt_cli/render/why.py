@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from replayt_cli.render.json import inline
-from replayt_cli.render.text import cut, echo, one_line, paint, width, wrap
+from replayt_cli.render.text import cut, echo, hang, one_line, paint, width, wrap
 from replayt_cli.render.timeline import headline
 from replayt_cli.show.recorded_run import RecordedRun
 from replayt_core.why import Branch, Cause
@@ -46,5 +46,4 @@ def _looked_at(cause: Cause) -> str:
 
 
 def _line(label: str, text: str) -> None:
-    for line in wrap(f"{label:<9}  {one_line(text)}", width(), indent="  "):
-        echo(line)
+    hang(f"  {label:<9}  ", one_line(text))

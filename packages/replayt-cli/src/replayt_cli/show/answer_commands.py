@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from replayt_cli.arguments.store_choice import command_line
-from replayt_core import Approval
+from replayt_core import Approval, RunState
 
 TARGET = "TARGET"
 """Stands for the workflow, which no log names."""
@@ -20,6 +20,26 @@ def approval_commands(approval: Approval, run_id: str, flags: Sequence[str]) -> 
         "approve": _resume(run_id, flags, *named),
         "reject": _resume(run_id, flags, *named, "--reject"),
     }
+
+
+def next_step(state: RunState, status: str, flags: Sequence[str]) -> str | None:
+    """What a person does with a run that has not come to its end; None where there is nothing."""
+    run_id = state.run_id
+    if not state.chained:  # of an older release: it is only shown
+        return None
+    if status == "paused":
+        for approval in state.open_approvals():
+            commands = approval_commands(approval, run_id, flags)
+            return f"to approve (with --reject to reject): {commands['approve']}"
+        if state.pause is not None and state.pause.call is not None:
+            commands = call_commands(state.pause.call, run_id, flags)
+            return f"to say what became of the call: {commands['result']}"
+        return f"it has its answer; to go on: {_resume(run_id, flags)}"
+    if status == "failed":
+        return f"to try its last state again: {_resume(run_id, flags, '--retry-failed')}"
+    if status == "interrupted":
+        return f"to go on: {_resume(run_id, flags)}"
+    return None
 
 
 def call_commands(seq: int, run_id: str, flags: Sequence[str]) -> dict[str, str]:

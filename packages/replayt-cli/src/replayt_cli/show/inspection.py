@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -18,23 +18,31 @@ from replayt_cli.render.follow import print_as_it_comes, print_end, print_lines
 from replayt_cli.render.json import print_with_items
 from replayt_cli.render.text import complain, hint
 from replayt_cli.render.timeline import print_inspection
+from replayt_cli.show.answer_commands import next_step
 from replayt_cli.show.follow import can_tell_the_end, follow_run
 from replayt_cli.show.recorded_run import (
     ScannedRun,
     event_document,
     nothing_to_show,
     scan_run,
-    shown_status,
-    summary_document,
 )
+from replayt_cli.show.run_status import shown_status, summary_document
 from replayt_core import DamagedLogError, Event, RunState, new_state
 from replayt_core.ports import Clock, EventStore, FollowsRuns
 
 
-def show_as_text(store: EventStore, run_id: str, wanted: EventFilter) -> int:
-    """The summary of the whole run, and a line for each event that the filter takes."""
+def show_as_text(
+    store: EventStore, run_id: str, wanted: EventFilter, *, flags: Sequence[str]
+) -> int:
+    """The summary of the whole run, and a line for each event that the filter takes.
+
+    `flags` lead another command to the store: a person is told what comes next.
+    """
     run = _scanned(store, run_id, wanted)
     print_inspection(run, _again(store, run, wanted), wanted)
+    step = next_step(run.state, run.status, flags)
+    if step is not None:
+        hint(step)
     return _end(run.damage)
 
 

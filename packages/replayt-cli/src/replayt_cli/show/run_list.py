@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from replayt_cli.analyse.fresh_index import fresh_index
-from replayt_cli.show.recorded_run import DAMAGED, shown_status
-from replayt_cli.show.waiting import Waiting, read_waiting
+from replayt_cli.show.run_status import DAMAGED, shown_status
 from replayt_core import RunSummary, StoreError
 from replayt_core.ports import EventStore
 from replayt_store.index import RunIndex
 from replayt_store.selection import Selection
+
+if TYPE_CHECKING:
+    from replayt_cli.show.waiting import Waiting
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHORT = (8, 12)
@@ -81,6 +84,8 @@ def with_waiting(store: EventStore, listing: Listing) -> Listing:
 
     A run that has gone on meanwhile is left out.
     """
+    from replayt_cli.show.waiting import read_waiting  # it reads logs, which needs the fold
+
     rows = []
     for row in listing.rows:
         try:

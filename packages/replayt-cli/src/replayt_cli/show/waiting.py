@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from replayt_core import Approval, Event, RunState, apply, new_state
@@ -48,9 +49,14 @@ class Waiting:
 
 def read_waiting(store: EventStore, run_id: str) -> Waiting | None:
     """What a run waits for; None where it is not paused. Raises what reading the store raises."""
+    return waiting_of(run_id, store.read(run_id))
+
+
+def waiting_of(run_id: str, events: Iterable[Event]) -> Waiting | None:
+    """What a run with these events waits for; None where it is not paused."""
     state = new_state(run_id)
     calls: dict[int, Event] = {}
-    for event in store.read(run_id):
+    for event in events:
         apply(state, event)
         if event.type == "state_entered":
             calls.clear()

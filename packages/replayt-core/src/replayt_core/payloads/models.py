@@ -132,6 +132,8 @@ class LLMRetry(TypedDict):
     """The kind of error; null where the status says it."""
     delay_seconds: float
     """How long it waits first."""
+    max_retries: NotRequired[int]
+    """How often a call is tried again at most; missing where the client does not say."""
 
 
 class StructuredOutput(TypedDict):

@@ -85,11 +85,15 @@ class ChatResponse:
 
 @dataclass(frozen=True, kw_only=True)
 class RetryNotice:
-    """The client waits `delay_seconds` and tries a call again."""
+    """The client waits `delay_seconds` and tries a call again.
+
+    `max_retries` is how often it tries one again at most; None where it does not say.
+    """
 
     delay_seconds: float
     status: int | None = None
     error_kind: str | None = None
+    max_retries: int | None = None
 
 
 RetryListener = Callable[[RetryNotice], None]

@@ -8,7 +8,7 @@ from collections import Counter
 from pydantic import JsonValue
 
 from replayt_cli.render.outcome import error_text
-from replayt_cli.render.text import count_of, cut, echo, escape, one_line, paint, width, wrap
+from replayt_cli.render.text import count_of, cut, echo, escape, hang, one_line, width, wrap
 from replayt_core.diff import Change, Part, RunDiff, RunDifference
 
 STYLES = {"a": "error", "b": "ok"}
@@ -137,13 +137,3 @@ def _excerpts(a: str, b: str, characters: int) -> tuple[str, str]:
     shared = next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
     start = max((shared or min(len(a), len(b))) - characters // 4, 0)
     return (f"…{a[start:]}", f"…{b[start:]}") if start else (a, b)
-
-
-def hang(label: str, text: str, style: str = "") -> None:
-    """The text beside its label; continuation lines stand below the text."""
-    columns = width()
-    # `wrap` goes two columns deeper by itself, and the first line starts there, too.
-    lines = wrap(text, None if columns is None else columns - 2, indent=" " * (len(label) - 2))
-    echo(paint(label, style) + lines[0].strip())
-    for line in lines[1:]:
-        echo(line)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from replayt_cli.render.diff.fields import STYLES, hang, print_difference
+from replayt_cli.render.diff.fields import STYLES, print_difference
 from replayt_cli.render.text import (
     count_of,
     cut,
     echo,
+    hang,
     one_line,
     paint,
     short_time,
@@ -43,7 +44,8 @@ def print_diff(a: RecordedRun, b: RecordedRun, found: RunDiff) -> None:
         _print_later(found)
     else:
         echo()
-        echo(paint("the runs are the same in all that was compared", "bold"))
+        for line in wrap("the runs are the same in all that was compared", width(), indent=""):
+            echo(paint(line, "bold"))
     echo()
     same = [part for part in found.parts.values() if part.compared and not part.changed]
     counted = [

@@ -91,11 +91,10 @@ class LiveView:
         if state.phase == "backoff":
             return f"{self._name()}: {self._next_attempt(self._attempt[-1], waited=seconds)}"
         what = self.what()
-        left = self._retry_delay() - seconds
-        if what is not None and left > 0:
-            number = max(call.retries for call in self._calls().llm_calls)
-            return f"{what}, retry {number} in {seconds_of(ceil(left))}"
-        return None if what is None else f"{what}, {seconds_of(int(seconds))}"
+        if what is None:
+            return None
+        retry = self._model_retry(waited=seconds)
+        return f"{what}, {retry or seconds_of(int(seconds))}"
 
     def what(self) -> str | None:
         """What is going on: the state, and the calls that are open."""
@@ -113,10 +112,22 @@ class LiveView:
             parts.append(f"{count_of(self._served, 'call')} served from the log")
         return f"{self._name()}: {', '.join(parts)}" if parts else self._name()
 
-    def _retry_delay(self) -> float:
-        """How long the client waits before it tries a model call again; 0 where it does not."""
+    def _model_retry(self, *, waited: float) -> str | None:
+        """Which retry of a model call comes next, and when; None where no client waits for one."""
         last = self._attempt[-1]
-        return float(last.payload["delay_seconds"]) if last.type == "llm_retry" else 0.0
+        if last.type != "llm_retry":
+            return None
+        left = float(last.payload["delay_seconds"]) - waited
+        if left <= 0:
+            return None
+        number = 0
+        for event in reversed(self._attempt):
+            # A call that is made again, in another process, has all its retries before it again.
+            if event.payload.get("call") == last.payload["call"]:
+                if event.type == "llm_request":
+                    break
+                number += event.type == "llm_retry"
+        return f"retry {number}{_of(last.payload.get('max_retries'))} in {seconds_of(ceil(left))}"
 
     def _ended(self, where: str, event: Event, executing: bool) -> Line:
         """The line of an attempt that is over."""
@@ -146,8 +157,7 @@ class LiveView:
 
     def _next_attempt(self, scheduled: Event, *, waited: float = 0.0) -> str:
         state = self._state
-        most = scheduled.payload.get("max_attempts")
-        of = f" of {most}" if type(most) is int else ""
+        of = _of(scheduled.payload.get("max_attempts"))
         left = max(state.retry_delay - waited, 0.0)
         return f"attempt {state.retry_attempt}{of} in {seconds_of(ceil(left) if waited else left)}"
 
@@ -225,6 +235,10 @@ def _handed_over(event: Event) -> bool:
     """Not the end of a call that its handler did not live to see: that one is made again."""
     error = event.payload.get("error")
     return not (isinstance(error, dict) and error.get("type") == "HandlerEnded")
+
+
+def _of(most: Any) -> str:
+    return f" of {most}" if type(most) is int else ""
 
 
 def _error(error: Any) -> str:
