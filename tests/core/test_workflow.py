@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,14 @@ def test_a_text_where_a_list_is_meant_is_refused() -> None:
         wf.step("a")("no handler")  # type: ignore[type-var]
 
 
+@pytest.mark.parametrize("wrong", [{"retries": 2}, {"timeout": "5"}, {"timeout": 0}])
+def test_a_number_where_a_policy_is_meant_is_refused(wrong: dict[str, Any]) -> None:
+    """SC-21: at the step that says it, not when the step first fails."""
+    [name] = wrong
+    with pytest.raises(DefinitionError, match=f"step 'a': .*{name}"):
+        Workflow("w").step("a", **wrong)
+
+
 @pytest.mark.parametrize("attempts", [0, -1, 101])
 def test_a_retry_policy_with_no_attempt_is_refused_where_it_is_declared(attempts: int) -> None:
     """SC-21, RELIABILITY b2: in 0.2 `max_attempts=0` completed without running the handler."""
@@ -123,9 +132,12 @@ def test_a_retry_policy_with_no_attempt_is_refused_where_it_is_declared(attempts
         {"multiplier": 0.5},
         {"jitter": 2.0},
         {"jitter": -0.1},
+        {"retry_on": [ValueError]},
+        {"retry_on": ("ValueError",)},
+        {"retry_on": (KeyboardInterrupt,)},
     ],
 )
-def test_a_retry_policy_that_cannot_wait_is_refused(wrong: dict[str, float]) -> None:
+def test_a_retry_policy_that_cannot_be_followed_is_refused(wrong: dict[str, Any]) -> None:
     """SC-21, SC-42."""
     with pytest.raises(DefinitionError):
         RetryPolicy(2, **wrong)  # type: ignore[arg-type]

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from replayt_core import DamagedLogError, MemoryStore
+from replayt_core.records import LLMCallRow
 from replayt_store import JSONLStore
+from replayt_store._index_rows import CALL_COLUMNS
 from replayt_store._when import UNKNOWN, micros
 from replayt_store.index import RunIndex
 from replayt_store.mirror import MirrorStore
@@ -199,6 +201,35 @@ def test_a_second_refresh_reads_nothing_and_looks_at_runs_without_an_end_alone(
     with RunIndex(again, str(tmp_path / "i.sqlite3")) as index:
         assert index.refresh().read == 0
         assert sorted(again.looked) == ["broken", "cut", "waits"]
+
+
+def test_what_may_have_changed_is_found_in_its_own_index(store: JSONLStore) -> None:
+    """PERFORMANCE.md P9, held by the plan of SQLite: no row of a run is looked up."""
+    some_runs(store)
+    with RunIndex.of(store) as index:
+        index.refresh()
+        asked: list[str] = []
+
+        def note(db: sqlite3.Connection) -> sqlite3.Connection:
+            db.set_trace_callback(asked.append)
+            return db
+
+        db = index._database.read(note)
+        index.refresh()
+        damaged = index.count(Selection(statuses=frozenset({"damaged"})))
+        unfinished = index.count(Selection(statuses=frozenset({"failed", "paused"})))
+        db.set_trace_callback(None)
+        assert (damaged, unfinished) == (0, 2)
+        assert index.count(Selection(statuses=frozenset({"failed", "completed"}))) == 2
+        about = [sql for sql in asked if "watched" in sql]
+        assert len(about) == 3
+        for sql in about:
+            plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}"))
+            assert "runs USING COVERING INDEX watched" in plan
+
+
+def test_the_columns_of_calls_are_those_of_their_rows() -> None:
+    assert ("run_id", *LLMCallRow._fields) == CALL_COLUMNS
 
 
 def test_only_what_has_changed_is_read(store: JSONLStore) -> None:

@@ -6,8 +6,9 @@
 
 Every figure is the wall time of a process of its own, from its start to its end, and its peak
 memory; medians of the rounds, and only ratios taken in one call count. `build` starts without an
-index, `again` finds it. The figures of `stats` are compared to the last count with plain Python
-that reads every line with `json`. The page cache is warm: every log was just written.
+index, and with as many processes to read logs as there are cores; `again` finds the index. Memory
+is that of the largest process. The figures of `stats` are compared to the last count with plain
+Python that reads every line with `json`. The page cache is warm: every log was just written.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ import sys
 from replayt_store import JSONLStore
 from replayt_store.index import RunIndex
 store = JSONLStore(sys.argv[1])
-with RunIndex.of(store) as index:
+with RunIndex.of(store, readers=int(sys.argv[2])) as index:
 {body}
 """
 # Runs a command and prints its wall time and peak memory, so that a child measures a child.
@@ -247,15 +248,20 @@ def contenders(folder: Path, peer: Path | None) -> Iterator[tuple[str, list[str]
         name: OURS_CODE.format(body="".join(f"    {line}\n" for line in body.splitlines()))
         for name, body in OURS.items()
     }
-    python = [sys.executable, "-c"]
+    cores = os.cpu_count() or 1
+
+    def command(name: str, readers: int = cores) -> list[str]:
+        return [sys.executable, "-c", code[name], str(folder), str(readers if cores > 1 else 0)]
+
+    yield "refresh · 1 process, build", command("refresh", 0)
     for first, again in (("refresh", "check"), ("stats", "stats"), ("runs", "runs")):
-        yield f"{first} · build", [*python, code[first], str(folder)]
-        yield f"{again} · again", [*python, code[again], str(folder)]
+        yield f"{first} · build", command(first)
+        yield f"{again} · again", command(again)
         if first == "refresh":
-            yield "refresh · again", [*python, code[first], str(folder)]
+            yield "refresh · again", command(first)
     if peer is not None:
-        for command in (["stats"], ["runs", "--limit", "20"]):
-            yield f"0.2.0 {command[0]}", [str(peer), *command, "--log-dir", str(folder)]
+        for words in (["stats"], ["runs", "--limit", "20"]):
+            yield f"0.2.0 {words[0]}", [str(peer), *words, "--log-dir", str(folder)]
 
 
 def install_peer(root: Path) -> Path:
@@ -294,12 +300,12 @@ def main() -> None:
                     shutil.rmtree(folder / ".index", ignore_errors=True)
                 seen.setdefault(name, []).append(measured(command))
         walls = {name: statistics.median(wall for wall, _ in all_) for name, all_ in seen.items()}
-        print(f"{'':20}{'seconds':>10}{'MB':>8}{'/ 0.2.0':>10}")
+        print(f"{'':28}{'seconds':>10}{'MB':>8}{'/ 0.2.0':>10}")
         for name, wall in walls.items():
             base = walls.get(f"0.2.0 {name.partition(' ')[0]}")
             ratio = f"{wall / base:10.3f}" if base else ""
             memory = max(memory for _, memory in seen[name])
-            print(f"{name:20}{wall:10.3f}{memory:8.0f}{ratio}")
+            print(f"{name:28}{wall:10.3f}{memory:8.0f}{ratio}")
 
 
 if __name__ == "__main__":
