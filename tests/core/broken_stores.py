@@ -319,7 +319,7 @@ class DeletesTheNeighbours(MemoryStore):
 class CutsLargeEvents(MemoryStore):
     def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
         super().append(run_id, events, after=after)
-        self._runs[run_id] = [line[:1_000_000] for line in self._runs[run_id]]
+        self._runs[run_id][after:] = [line[:1_000_000] for line in self._runs[run_id][after:]]
 
 
 @breaks("a_long_run_comes_back")
@@ -334,11 +334,9 @@ class ForgetsTheStartOfALongRun(MemoryStore):
 
 
 @breaks("an_append_costs_the_same_in_a_long_run")
-class CountsTheRunAtEveryAppend(MemoryStore):
+class LooksThroughTheRunAtEveryAppend(MemoryStore):
     def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
-        if sum(map(len, self._runs.get(run_id, []))) < after:
-            raise ConflictError("too high")
-        for line in self._runs.get(run_id, []):
+        for line in self._runs.get(run_id, [])[::100]:  # enough to be seen, and soon done
             line.startswith(b"{")
         super().append(run_id, events, after=after)
 

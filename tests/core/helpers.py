@@ -131,12 +131,17 @@ def batches(events: Iterable[Event]) -> list[list[Event]]:
     return found[:-1]
 
 
+def store_of(kept: Iterable[Sequence[Event]], run_id: str = RUN) -> MemoryStore:
+    """A new store that holds these batches of a run."""
+    store = MemoryStore()
+    for batch in kept:
+        store.append(run_id, batch, after=batch[0].seq - 1)
+    return store
+
+
 def cut(store: Any, count: int, run_id: str = RUN) -> MemoryStore:
     """A new store that holds the first `count` batches of a run: the process died there."""
-    kept = MemoryStore()
-    for batch in batches(store.read(run_id))[:count]:
-        kept.append(run_id, batch, after=batch[0].seq - 1)
-    return kept
+    return store_of(batches(store.read(run_id))[:count], run_id)
 
 
 def cut_behind(store: Any, kind: str, run_id: str = RUN) -> MemoryStore:

@@ -34,6 +34,8 @@ class PlainClient:
     """Speaks the OpenAI-compatible protocol. Each hook below is one thing that can be wrong."""
 
     retries = 2
+    ends = True
+    """Whether every call is over some time."""
 
     def __init__(self, provider: Provider) -> None:
         self._url = urlsplit(provider.base_url)

@@ -222,8 +222,8 @@ def _perform(  # noqa: PLR0912 one branch an operation
 def finish(program: tuple[StateSpec, ...], store: MemoryStore, world: World) -> RunResult:
     """Run or resume to the end, with every request answered by a rule."""
     client = Oracle()
-    waiting = fold(RUN, store.read(RUN)).open_approvals()
-    new = not list(store.read(RUN))
+    before = list(store.read(RUN))
+    new, waiting = not before, fold(RUN, before).open_approvals()
     for _ in range(200):
         runner = Runner(
             build(program, world),

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from pydantic import BaseModel
 
 from replayt_core import (
@@ -57,6 +57,7 @@ from tests.core.helpers import (
     types,
 )
 from tests.core.programs import Number, Oracle, StateSpec, World, draw
+from tests.drawn import examples
 
 Program = tuple[StateSpec, ...]
 
@@ -188,12 +189,7 @@ def comparable(store: MemoryStore) -> list[tuple[str, bool, dict[str, Any]]]:
     return found
 
 
-quick = settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
-
-
-@quick
+@examples(60)
 @given(programs.programs())
 def test_sync_and_async_logs_are_equal_but_for_ids_and_times(program: Program) -> None:
     """Issue 3, what must hold: random workflows, a client that awaits and a plain one."""
@@ -387,7 +383,7 @@ def test_a_plain_client_that_nobody_waits_for_any_more_logs_nothing() -> None:
 
     class Stuck:
         def complete(self, request: ChatRequest, *, on_retry: RetryListener) -> ChatResponse:
-            gone.wait(10)
+            gone.wait(60)
             try:
                 on_retry(RetryNotice(delay_seconds=0.5, status=429))
             except LLMError as error:
@@ -406,7 +402,7 @@ def test_a_plain_client_that_nobody_waits_for_any_more_logs_nothing() -> None:
 
     store = MemoryStore()
     assert run_async(handler, store=store, llm_client=Stuck()).status == "completed"
-    assert told.wait(10)
+    assert told.wait(60)
     assert [str(error) for error in raised] == ["nobody waits for this call any more"]
     assert "llm_retry" not in types(store)
     assert only(store, "llm_response")["error"]["kind"] == "interrupted"

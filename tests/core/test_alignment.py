@@ -6,13 +6,14 @@ from itertools import pairwise
 from typing import ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replayt_core._alignment import MOST_EDITS, Pairs, align
+from tests.drawn import examples
 
 words = st.lists(st.sampled_from("abc"), max_size=14)
-bounded = settings(max_examples=200, deadline=None, derandomize=True)
+bounded = examples(200)
 
 
 class Counted:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replayt_core import (
@@ -27,6 +27,7 @@ from replayt_core.testing import FrozenClock, MockLLMClient
 from tests.core.gate import Gate, ask, until
 from tests.core.helpers import RUN, batches, cut, log, one_step, only, payloads, types
 from tests.core.strict import strictly_valid
+from tests.drawn import examples
 
 AsyncHandler = Callable[[AsyncRunContext], Awaitable[str | None]]
 
@@ -123,7 +124,7 @@ def pipeline(workers: int) -> AsyncHandler:
     return handler
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@examples(50)
 @given(
     order=st.permutations([f"{n}.{m}" for n in range(4) for m in range(2)]),
     together=st.integers(1, 3),

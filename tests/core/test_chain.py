@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from replayt_core.chain import ChainReader, decode, first_prev, line_hash, read_lines, seal
 from replayt_core.errors import DamagedLogError
 from replayt_core.events import Draft, Event
+from tests.drawn import examples
 
 TS = "2026-01-02T03:04:05.678901Z"
 RUN = "r1"
@@ -49,6 +50,7 @@ def note(count: int = 1) -> list[Draft]:
     return [Draft("step_note", {"n": number}) for number in range(count)]
 
 
+@examples(100)
 @given(batches)
 def test_sealed_events_read_back_equal(groups: list[list[Draft]]) -> None:
     written = sealed(groups)
@@ -57,6 +59,7 @@ def test_sealed_events_read_back_equal(groups: list[list[Draft]]) -> None:
     assert [event.seq for event in found] == list(range(1, len(found) + 1))
 
 
+@examples(100)
 @given(batches)
 def test_a_line_is_one_line_of_readable_json(groups: list[list[Draft]]) -> None:
     """SC-94, SC-96."""
@@ -67,6 +70,7 @@ def test_a_line_is_one_line_of_readable_json(groups: list[list[Draft]]) -> None:
         assert b"\\u2028" not in line
 
 
+@examples(100)
 @given(batches, st.data())
 def test_any_prefix_of_lines_reads_as_its_whole_batches(
     groups: list[list[Draft]], data: st.DataObject
@@ -78,6 +82,7 @@ def test_any_prefix_of_lines_reads_as_its_whole_batches(
     assert list(read_lines(RUN, lines[:cut])) == whole
 
 
+@examples(100)
 @given(batches, st.data())
 def test_a_line_left_out_doubled_or_swapped_is_damage(
     groups: list[list[Draft]], data: st.DataObject
@@ -119,6 +124,7 @@ MARRED = st.sampled_from(
 )
 
 
+@examples(100)
 @given(batches, st.booleans(), st.data())
 def test_many_lines_at_once_are_taken_as_one_by_one(
     groups: list[list[Draft]], chained: bool, data: st.DataObject

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -30,14 +30,10 @@ from replayt_core.payloads import PAYLOADS
 from replayt_core.testing import FrozenClock, MockLLMClient
 from tests.core.helpers import ASK, RUN, batches, cut, log, workflow
 from tests.core.programs import StateSpec, World, finish, programs
+from tests.drawn import examples
 
 FIXTURES = sorted((Path(__file__).parents[1] / "fixtures").rglob("*.jsonl"))
-bounded = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+bounded = examples(60)
 
 
 class Label(BaseModel):
@@ -164,7 +160,7 @@ def test_a_program_that_is_run_twice_makes_runs_that_are_the_same(
     assert is_same(diff(log(one), log(two)))
 
 
-@settings(bounded, max_examples=20)
+@examples(20)
 @given(programs())
 def test_a_run_that_was_killed_and_resumed_is_the_same_as_one_that_was_not(
     program: tuple[StateSpec, ...],
@@ -267,7 +263,7 @@ MUTATIONS: dict[str, tuple[Part, str, str, Callable[[dict[str, Any], Any], objec
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-@settings(bounded, max_examples=15)
+@examples(15)
 @given(
     value=st.text().map("another {}".format) | st.integers(10) | st.lists(st.booleans(), min_size=1)
 )

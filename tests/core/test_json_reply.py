@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replayt_core._json_reply import NoSingleObjectError, find_object
+from tests.drawn import examples
 
 FOUND = {
     '{"a": 1}': {"a": 1},
@@ -64,6 +65,7 @@ objects = st.dictionaries(
 )
 
 
+@examples(100)
 @given(prose, objects, prose, st.sampled_from([None, 1, "\t"]))
 def test_any_object_comes_out_of_any_prose(
     before: str, value: dict[str, Any], after: str, indent: Any
@@ -73,6 +75,7 @@ def test_any_object_comes_out_of_any_prose(
     assert find_object(before + text + after) == text
 
 
+@examples(100)
 @given(st.text("{}[]\"':,\\ ab1\n", max_size=60))
 def test_any_text_is_an_object_or_refused(text: str) -> None:
     """R-24: no other exception, and what is found parses."""

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replayt_core import RetryPolicy, RunState, Workflow, apply, new_state
@@ -32,6 +32,7 @@ from replayt_core.events import Draft, Event
 from replayt_core.payloads import PAYLOADS
 from tests.core.helpers import RUN
 from tests.core.strict import strictly_valid
+from tests.drawn import examples
 
 TS = "2026-01-01T00:00:00.000000Z"
 
@@ -187,7 +188,7 @@ outcomes = st.one_of(
 plans = st.tuples(st.booleans(), st.booleans(), st.booleans())
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@examples(300)
 @given(st.lists(st.tuples(outcomes, plans), max_size=25))
 def test_the_machine_never_emits_an_event_that_the_fold_rejects(steps: list[Any]) -> None:
     """Issue 3: whatever comes of an attempt, and however the run is taken up."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from replayt_core import MemoryStore, fold, summarize
-from tests.core.helpers import RUN, batches, cut, log
+from tests.core.helpers import RUN, batches, log, store_of
 from tests.core.programs import StateSpec, World, essence, finish, programs, watched
 from tests.core.strict import strictly_valid
+from tests.drawn import examples
 
 Program = tuple[StateSpec, ...]
 
-bounded = settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+bounded = examples(200)
 
 
 @bounded
@@ -55,15 +51,16 @@ def test_a_run_killed_at_any_boundary_and_resumed_ends_as_if_it_never_was(
     """R-2 (RELIABILITY b1), SC-45, SC-86: same context, same log, committed states run once."""
     whole, world = MemoryStore(), World()
     reference = finish(program, whole, world)
-    expected = essence(log(whole))
-    for count in range(1, len(batches(log(whole)))):
-        store, second = cut(whole, count), World()
+    expected, written = essence(log(whole)), batches(log(whole))
+    for count in range(1, len(written)):
+        store, second = store_of(written[:count]), World()
+        before = [event for batch in written[:count] for event in batch]
         done_before = {
             (e.payload["state"], e.payload["visit"], e.payload["attempt"])
-            for e in log(store)
+            for e in before
             if e.type == "state_entered"
         }
-        here = fold(RUN, store.read(RUN))
+        here = fold(RUN, before)
         result = finish(program, store, second)
         assert result.status == reference.status
         assert result.context == reference.context

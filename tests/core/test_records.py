@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replayt_core import (
@@ -26,15 +26,11 @@ from replayt_core.payloads import PAYLOADS
 from replayt_core.records import Digest, DigestBuilder, Records, digest, records
 from tests.core.helpers import ASK, RUN, batches, cut, cut_behind, log, run_once
 from tests.core.programs import Oracle, StateSpec, World, finish, programs
+from tests.drawn import examples
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 NAMES = sorted(path.stem for path in FIXTURES.rglob("*.jsonl"))
-bounded = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+bounded = examples(60)
 
 
 def fixture(name: str) -> bytes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from pydantic import BaseModel, Field, RootModel, field_serializer
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import TypeAliasType, TypedDict
@@ -50,6 +50,7 @@ from tests.core.helpers import (
 )
 from tests.core.programs import Oracle, World, build, draw, programs
 from tests.core.strict import strictly_valid
+from tests.drawn import examples
 
 SSN = "078-05-1120"
 MAIL = "ada@analytical.engine.net"
@@ -788,12 +789,7 @@ def ended(program: Any, store: MemoryStore, **given: Any) -> RunResult:
     raise AssertionError("the run does not end")
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@examples(40)
 @given(programs())
 def test_hidden_or_not_killed_or_not_any_workflow_ends_the_same(program: Any) -> None:
     """DESIGN 3: hiding changes what the log holds and nothing that a handler sees."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from pydantic import BaseModel, Field, JsonValue, create_model
 
 from replayt_core import (
@@ -49,6 +49,7 @@ from tests.core.helpers import (
     workflow,
 )
 from tests.core.programs import StateSpec, World, build, finish, programs
+from tests.drawn import examples
 
 
 @tool(idempotent=True)
@@ -163,12 +164,7 @@ def test_a_call_where_a_cut_log_goes_on_with_a_note_is_found() -> None:
     assert "note 1" in difference(noting("call 1", "note 1"), cut_short)
 
 
-@settings(
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@examples(100)
 @given(programs())
 def test_every_prefix_of_every_log_verifies_against_its_own_code(
     program: tuple[StateSpec, ...],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from replayt_core.errors import InvalidRunIdError
 from replayt_core.run_ids import check_run_id
+from tests.drawn import examples
 
 
 @pytest.mark.parametrize("good", ["a", "7", "r1", "A.b-c_d", "x" * 128, "0198-7", "console", "a.b"])
@@ -37,6 +38,7 @@ def test_what_is_no_text_is_refused(bad: object) -> None:
         check_run_id(bad)  # type: ignore[arg-type]
 
 
+@examples(100)
 @given(st.text(max_size=140) | st.from_regex(r"[A-Za-z0-9._/-]{1,130}"))
 def test_an_accepted_id_is_one_safe_path_part(text: str) -> None:
     try:

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from replayt_core import MemoryStore, NotJSONError, RunContext
 from replayt_core._values import MAX_DEPTH, decode_value, encode_value, to_json_value
 from tests.core.helpers import payloads, run_once
+from tests.drawn import examples
 
 json_values = st.recursive(
     st.none()
@@ -163,6 +164,7 @@ def test_a_type_with_one_json_form_takes_it_at_set(case: str) -> None:
     assert type(got[0]) is type(expected)
 
 
+@examples(100)
 @given(json_values)
 def test_json_values_come_back_as_they_are(value: Any) -> None:
     """R-24: encode then decode is the identity on JSON, type by type."""
@@ -172,6 +174,7 @@ def test_json_values_come_back_as_they_are(value: Any) -> None:
     assert to_json_value(value) == value
 
 
+@examples(100)
 @given(
     st.recursive(
         st.binary(max_size=3) | st.floats() | st.text(st.characters()) | st.sets(st.integers()),

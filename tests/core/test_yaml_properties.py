@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replayt_core import WorkflowFileError
 from replayt_core.yaml_spec import parse_workflow
 from tests.core.yaml_files import APPROVAL, GOOD
+from tests.drawn import examples
 
 pytest.importorskip("yaml", reason="PyYAML is not installed here: the extra `yaml`")
 
@@ -35,7 +36,7 @@ def check(text: str | bytes) -> None:
         assert len(problem.splitlines()) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.data())
 def test_a_file_with_pieces_cut_out_and_put_in(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(FILES))
@@ -46,7 +47,7 @@ def test_a_file_with_pieces_cut_out_and_put_in(data: st.DataObject) -> None:
     check(text)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(max_size=60) | st.binary(max_size=60))
 def test_any_text_and_any_bytes(text: str | bytes) -> None:
     check(text)

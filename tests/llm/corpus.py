@@ -16,7 +16,10 @@ from typing import Any
 from tests.llm.helpers import Script, answer, completion, sends
 
 KEY = "sk-planted-0123456789"
-TIMEOUT = 0.6
+TIMEOUT = 20.0
+"""Of a call that ends by what is answered, however busy the machine is."""
+SHORT_TIMEOUT = 0.4
+"""Of a call that nothing else ends."""
 GOOD = '{"name": "x", "count": 1}'
 """The content that the cases' model (`Answer`) takes."""
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -32,6 +35,7 @@ class Case:
     status: int | None = None
     retries: int = 0
     tries: int = 1
+    timeout: float = TIMEOUT
 
 
 # --- scripts --------------------------------------------------------------------------------------
@@ -258,13 +262,16 @@ _REPLY: list[tuple[str, Script, str]] = [
 
 
 def _cases() -> dict[str, Case]:
-    made = [Case(name=n, script=s, kind=k) for n, s, k in [*_HTTP, *_JSON, *_REPLY]]
+    made = [
+        Case(name=n, script=s, kind=k, timeout=SHORT_TIMEOUT if k == "timeout" else TIMEOUT)
+        for n, s, k in [*_HTTP, *_JSON, *_REPLY]
+    ]
     made += [Case(name=n, script=s, kind=k, status=status) for n, s, k, status in _STATUS]
     made += [
         Case(name="busy for ever", script=refuses("503 Busy", "x", "Retry-After: 0.05"),
              kind="server", status=503, retries=2, tries=3),
-        Case(name="busy till the end", script=refuses("503 Busy", "x", "Retry-After: 0.5"),
-             kind="server", status=503, retries=9, tries=2),
+        Case(name="busy till the end", script=refuses("503 Busy", "x", "Retry-After: 1"),
+             kind="server", status=503, retries=9, tries=2, timeout=1.9),
         Case(name="no credit, and asked to retry", retries=2, kind="quota", status=429,
              script=refuses("429 No", {"code": "insufficient_quota"}, "Retry-After: 0")),
         Case(name="breaks off, with retries left", retries=2, kind="connection", script=reset),

@@ -42,9 +42,16 @@ class Outcome:
     shown: str
 
 
-def run(base_url: str, how: str, *, retries: int = 0, mode: LogMode = LogMode.redacted) -> Outcome:
+def run(
+    base_url: str,
+    how: str,
+    *,
+    retries: int = 0,
+    timeout: float = TIMEOUT,
+    mode: LogMode = LogMode.redacted,
+) -> Outcome:
     """Run a workflow of one structured call against the server at `base_url`."""
-    settings = LLMSettings(KEY, base_url, timeout_seconds=TIMEOUT, max_retries=retries)
+    settings = LLMSettings(KEY, base_url, timeout_seconds=timeout, max_retries=retries)
     client, store, shown = settings.client(), MemoryStore(), [repr(settings)]
     workflow = Workflow("corpus")
     workflow.set_initial("ask")

@@ -131,8 +131,11 @@ def hostile(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Hos
     def accept() -> None:
         while True:
             try:
-                sock, _ = listener.accept()
+                sock, peer = listener.accept()
             except OSError:
+                return
+            if peer in last:
+                sock.close()
                 return
             script = scripts[min(server.connections, len(scripts) - 1)]
             server.connections += 1
@@ -141,18 +144,23 @@ def hostile(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[Hos
             thread.start()
 
     threads: list[threading.Thread] = []
+    last: list[Any] = []
     accepting = threading.Thread(target=accept, daemon=True)
     accepting.start()
     try:
         yield server
     finally:
         over.set()
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
+        # Whoever has come counts, also where nobody has had the time to look yet: so a last one
+        # queues up behind them.
+        with socket.socket() as end:
+            end.bind(("127.0.0.1", 0))
+            last.append(end.getsockname())
+            end.connect(listener.getsockname())
+            accepting.join(timeout=60)
         listener.close()
-        accepting.join(timeout=10)
         for thread in threads:
-            thread.join(timeout=10)
+            thread.join(timeout=60)
 
 
 def read_request(sock: socket.socket) -> bytes:

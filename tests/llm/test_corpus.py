@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.llm.corpus import CASES, KEY, TIMEOUT
+from tests.llm.corpus import CASES, KEY
 from tests.llm.corpus_run import HOWS, run
 from tests.llm.helpers import answer, completion, hostile, sends
 
 PROMISED = 0.5
 """What a call may take beyond its timeout."""
-BUSY_MACHINE = 2.0
+BUSY_MACHINE = 9.0
 """On top of the promise, since a test must not fail for what else the machine does. A call that is
 not held to its timeout at all takes longer: the scripts go on for 30 s."""
 MORE_MEMORY_KB = 64 * 1024
@@ -39,7 +39,7 @@ def test_there_are_more_cases_than_the_sixty_that_were_asked_for():
 def test_sc_57_sc_67_a_hostile_answer_has_its_kind_and_ends_in_time_without_a_key(name, how):
     case = CASES[name]
     with hostile(case.script) as server:
-        outcome = run(server.base_url, how, retries=case.retries)
+        outcome = run(server.base_url, how, retries=case.retries, timeout=case.timeout)
     assert outcome.kind == case.kind, outcome.shown
     assert outcome.status == case.status or case.status is None
     assert outcome.run_status == ("completed" if case.kind == "ok" else "failed")
@@ -48,7 +48,7 @@ def test_sc_57_sc_67_a_hostile_answer_has_its_kind_and_ends_in_time_without_a_ke
     assert len([event for event in outcome.events if event["type"] == "llm_retry"]) == (
         case.tries - 1
     )
-    assert outcome.seconds <= TIMEOUT + PROMISED + BUSY_MACHINE
+    assert outcome.seconds <= case.timeout + PROMISED + BUSY_MACHINE
     assert KEY.encode() not in outcome.log
     assert KEY not in outcome.shown
     assert all(ord(letter) >= 32 or letter == "\n" for letter in outcome.shown)

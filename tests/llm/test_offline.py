@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import AnyUrl, BaseModel, ConfigDict, Field, HttpUrl, Json, TypeAdapter
@@ -22,6 +22,7 @@ from pydantic import AnyUrl, BaseModel, ConfigDict, Field, HttpUrl, Json, TypeAd
 from replayt_core.errors import LLMError
 from replayt_core.ports import ChatRequest, LLMClient, ResponseSchema
 from replayt_llm import LLMSettings, OfflineClient
+from tests.drawn import examples
 from tests.llm.helpers import ask, no_retry
 
 
@@ -293,7 +294,7 @@ def model_of(fields: dict[str, Any]) -> type[BaseModel]:
 types = st.recursive(leaves, bigger, max_leaves=6)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.dictionaries(names, types, min_size=1).map(model_of), st.text(max_size=5))
 def test_any_model_gets_a_valid_answer(model, content):
     schema = model.model_json_schema()
@@ -302,7 +303,7 @@ def test_any_model_gets_a_valid_answer(model, content):
     model.model_validate_json(json.dumps(value))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(types)
 def test_any_type_gets_a_valid_answer(kind):
     adapter = TypeAdapter(kind)

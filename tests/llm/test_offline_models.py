@@ -22,7 +22,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import (
     UUID1,
@@ -64,6 +64,7 @@ from replayt_core import MemoryStore, RunContext, Runner, RunResult, Workflow, v
 from replayt_core.errors import LLMError
 from replayt_core.ports import ChatRequest, ResponseSchema
 from replayt_llm import LLMSettings, OfflineClient
+from tests.drawn import examples
 from tests.llm.helpers import no_retry
 
 
@@ -490,7 +491,7 @@ models = st.dictionaries(names, st.recursive(leaves, bigger, max_leaves=6), min_
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(models)
 def test_any_model_takes_its_answer(model):
     with warnings.catch_warnings():
@@ -499,7 +500,7 @@ def test_any_model_takes_its_answer(model):
         model.model_validate_json(answer_of(model))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(models, names)
 def test_any_model_with_a_field_that_nothing_fits_is_refused_at_that_field(model, name):
     with warnings.catch_warnings():

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 SCRIPT = Path(__file__).with_name("serve.py")
-LIFETIME_SECONDS = 900
-START_SECONDS = 60
+LIFETIME_SECONDS = 3600
+START_SECONDS = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def running_model_server(api_key: str | None = None) -> Iterator[ModelServer]:
         finally:
             process.terminate()
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
             for reader in readers:

@@ -10,6 +10,7 @@ from pathlib import Path
 from replayt_core.chain import first_prev, line_hash, seal
 from replayt_core.events import Draft, Event
 from replayt_core.ports.store import EventStore
+from replayt_core.ports.system import SystemClock
 from replayt_store import JSONLStore
 from replayt_store._os import System
 
@@ -80,6 +81,17 @@ class FakeClock:
         self.sleeps.append(seconds)
         self.seconds += seconds
         self.then()
+
+
+class HurriedClock(SystemClock):
+    """Real time, ten times as fast: who waits a second for a lock gives up after a tenth of one.
+
+    For the kit, whose clauses on locks wait in vain. Under a clock that stands still the patience
+    of a writer who meets another would be over at once.
+    """
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 10
 
 
 class FaultySystem(System):

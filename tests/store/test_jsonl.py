@@ -26,6 +26,7 @@ from tests.store.helpers import (
     TS,
     FakeClock,
     FaultySystem,
+    HurriedClock,
     add_bytes,
     batch,
     damage_file,
@@ -35,10 +36,9 @@ from tests.store.helpers import (
 )
 
 
-# With the real clock: under a fake one the patience of a writer who meets another is over at once.
 class TestJSONLStore(StoreContract):
     def make_store(self, directory: Path) -> EventStore:
-        return JSONLStore(directory / "runs")
+        return JSONLStore(directory / "runs", clock=HurriedClock())
 
     def tear(self, directory: Path, run_id: str) -> bytes:
         return tear_file(directory / "runs" / f"{run_id}.jsonl")
@@ -49,7 +49,7 @@ class TestJSONLStore(StoreContract):
 
 class TestJSONLStoreThatAlwaysSyncs(StoreContract):
     def make_store(self, directory: Path) -> EventStore:
-        return JSONLStore(directory / "runs", sync="always")
+        return JSONLStore(directory / "runs", sync="always", clock=HurriedClock())
 
 
 @pytest.fixture

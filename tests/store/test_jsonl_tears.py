@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replayt_core.chain import line_hash, seal
 from replayt_core.errors import DamagedLogError, ReplaytError, StoreError, StoreWriteError
 from replayt_core.events import Draft, Event
 from replayt_store import JSONLStore
+from tests.drawn import examples
 from tests.store.helpers import TS, FakeClock, FaultySystem, add_bytes, batch, seqs, write
 
 
@@ -94,7 +95,7 @@ def test_a_flip_of_any_byte_is_found(store: JSONLStore) -> None:
     assert unseen < len(events[-1].line)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(st.data())
 def test_any_bytes_at_any_place_raise_nothing_but_our_errors(
     store: JSONLStore, data: st.DataObject

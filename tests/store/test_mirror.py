@@ -32,7 +32,16 @@ from replayt_core.ports.store import (
 from replayt_core.testing import StoreContract
 from replayt_store import JSONLStore, SQLiteStore
 from replayt_store.mirror import MirrorStore, MirrorWarning, MultiStore
-from tests.store.helpers import TS, add_bytes, batch, damage_file, seqs, tear_file, write
+from tests.store.helpers import (
+    TS,
+    HurriedClock,
+    add_bytes,
+    batch,
+    damage_file,
+    seqs,
+    tear_file,
+    write,
+)
 from tests.store.test_sqlite_legacy import make as make_old
 
 ABILITIES = (LocksRuns, RepairsRuns, ListsRuns, DeletesRuns)
@@ -105,7 +114,8 @@ class TestContractOfJSONLAndSQLite(StoreContract):
     """What `--sqlite FILE` makes of the default store."""
 
     def make_store(self, directory: Path) -> EventStore:
-        return MirrorStore(*sqlite_behind_jsonl(directory))
+        primary = JSONLStore(directory / "primary", clock=HurriedClock())
+        return MirrorStore(primary, SQLiteStore(directory / "mirror.db"))
 
     def tear(self, directory: Path, run_id: str) -> bytes:
         return tear_file(directory / "primary" / f"{run_id}.jsonl")
@@ -116,7 +126,10 @@ class TestContractOfJSONLAndSQLite(StoreContract):
 
 class TestContractOfSQLiteAndTwoMirrors(StoreContract):
     def make_store(self, directory: Path) -> EventStore:
-        return MirrorStore(*jsonl_behind_sqlite(directory), JSONLStore(directory / "second"))
+        primary = SQLiteStore(directory / "primary.db", clock=HurriedClock())
+        return MirrorStore(
+            primary, JSONLStore(directory / "mirror"), JSONLStore(directory / "second")
+        )
 
 
 class TestContractOfMemory(StoreContract):

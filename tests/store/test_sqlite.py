@@ -28,10 +28,10 @@ from replayt_core.errors import (
 )
 from replayt_core.ports.store import DeletesRuns, EventStore, ListsRuns, LocksRuns, RepairsRuns
 from replayt_core.testing.store_contract import StoreContract
-from replayt_store import SQLiteStore, open_store
+from replayt_store import SQLiteStore, _sqlite_database, open_store
 from replayt_store._migrations import APPLICATION_ID, MIGRATIONS
 from replayt_store._os import System
-from tests.store.helpers import TS, FakeClock, batch, seqs, write
+from tests.store.helpers import TS, FakeClock, HurriedClock, batch, seqs, write
 
 
 def query(file: Path, sql: str, *values: object) -> list[tuple]:
@@ -46,10 +46,9 @@ def change_line(file: Path, seq: int, line: object, *, run_id: str = "r1") -> No
     query(file, "UPDATE lines SET line = ? WHERE id = ?", line, (number << 32) + seq)
 
 
-# With the real clock: under a fake one the patience of a writer who meets another is over at once.
 class TestSQLiteStore(StoreContract):
     def make_store(self, directory: Path) -> EventStore:
-        return SQLiteStore(directory / "runs.db")
+        return SQLiteStore(directory / "runs.db", clock=HurriedClock())
 
     def damage(self, directory: Path, run_id: str, seq: int) -> None:
         change_line(directory / "runs.db", seq, b'{"seq": 1}', run_id=run_id)
@@ -219,8 +218,11 @@ def test_tables_made_while_a_reader_looks_are_not_taken_for_a_foreign_database(
     reader.close()
 
 
-def test_the_first_writer_waits_for_whoever_reads_the_file(tmp_path: Path) -> None:
-    """Where there is no write-ahead log yet, SQLite itself does not wait for a reader."""
+def test_the_first_writer_waits_for_whoever_reads_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no write-ahead log yet, and SQLite itself has waited in vain."""
+    monkeypatch.setattr(_sqlite_database, "BUSY_SECONDS", 0.05)
     file = tmp_path / "runs.db"
     query(file, "VACUUM")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:

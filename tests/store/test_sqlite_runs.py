@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import hypothesis.strategies as st
-from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from replayt_core import MemoryStore, verify
@@ -16,6 +15,7 @@ from replayt_core.errors import ConflictError
 from replayt_core.events import Event
 from replayt_core.ports.store import DeletesRuns, EventStore, ListsRuns
 from replayt_store import JSONLStore, SQLiteStore
+from tests.drawn import examples
 from tests.store.helpers import batch, seqs
 
 WORKFLOW = """
@@ -192,7 +192,7 @@ class StoresAgree(RuleBasedStateMachine):
 
 
 TestStoresAgree = StoresAgree.TestCase
-TestStoresAgree.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestStoresAgree.settings = examples(40, stateful_step_count=25)
 
 
 def test_a_bridge_may_answer_an_approval_while_the_database_is_closed(tmp_path: Path) -> None:

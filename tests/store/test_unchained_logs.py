@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from replayt_core import DamagedLogError, Event, fold, summarize, verify
@@ -23,6 +23,7 @@ from replayt_core.records import digest, records
 from replayt_store import JSONLStore, SQLiteStore
 from replayt_store._index_sources import FileSource, lines_of
 from replayt_store.transfer import copy_runs
+from tests.drawn import examples
 from tests.store.helpers import add_bytes, batch
 
 UNCHAINED = Path(__file__).parents[1] / "fixtures" / "unchained"
@@ -194,7 +195,7 @@ def test_an_old_log_that_goes_on_chained_is_checked_from_there(store: JSONLStore
         list(store.read(run_id))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(data=st.data())
 def test_a_log_that_was_cut_anywhere_is_read_as_far_as_it_goes(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -165,6 +165,14 @@ class Journal:
             return False
         return recorded.response is None and recorded.seq > followed.begin
 
+    def border(self) -> int | None:
+        """The seq behind which the followed process began, if it was served results before it."""
+        if self.followed is None:
+            return None
+        begin = self.followed.begin
+        served = (call.finished and call.end_seq <= begin for call in self.recorded.values())
+        return begin if any(served) else None
+
     def out_of_order(self) -> tuple[int, int] | None:
         """The first recorded call or note that was made too late, and the one it comes before."""
         pairs = zip(self.made[1:], self.made, strict=False)

@@ -72,6 +72,8 @@ class Turns:
         self._results = {call.call: call for call in finished}
         self._serving: dict[int, tuple[RecordedCall, Waiter]] = {}
         self._cancelled: set[int] = set()
+        self._inline: set[int] = set()
+        self._border = self._journal.border()
         self._starting: dict[int, tuple[int, Waiter]] = {}
         self._arrived: deque[Waiter] = deque()
         self._waiters: dict[Waiter, None] = {}  # a set would wake them in random order
@@ -170,10 +172,13 @@ class Turns:
     async def _serve(self, recorded: RecordedCall, *, inline: bool) -> None:
         """Wait until the recorded result is the next event of the log."""
         try:
+            if inline:
+                self._inline.add(recorded.call)
             await self._start(recorded.call, recorded.seq)  # as it did in a resume
             if not inline:
                 await self._until_served(recorded)
         finally:
+            self._inline.discard(recorded.call)
             self._serving.pop(recorded.call, None)
             self._results.pop(recorded.call, None)
             self._cancelled.discard(recorded.call)
@@ -303,7 +308,7 @@ class Turns:
 
     def _due(self) -> list[Waiter]:
         """Who may go on now."""
-        until = self._next_result().end_seq if self._results else _NEVER
+        until = self._next_hand_over()
         starters = sorted(call for call, (seq, _) in self._starting.items() if seq < until)
         if starters and self._lags_behind():
             starters = [call for call in starters if self._starting[call][0] != _UNWRITTEN]
@@ -316,6 +321,19 @@ class Turns:
                 return []  # not asked for yet, or not cancelled
             return [] if self._journal.missing_before(result.end_seq) else [waiter]
         return [self._arrived.popleft()] if self._arrived else []
+
+    def _next_hand_over(self) -> int:
+        """The seq before which whoever waits to start may start now."""
+        border = self._border
+        for result in self._results.values():
+            if border is None or result.end_seq <= border:
+                return result.end_seq
+            self._border = None
+            # What the process had to make itself it began all at once, when it had all that was
+            # there before it; a call that returns without waiting held up none of the others.
+            if result.call not in self._inline:
+                return result.end_seq
+        return _NEVER
 
     def _waits_for_cancel(self, recorded: RecordedCall) -> bool:
         """Whether only the handler can end the call: it cancelled it when it was recorded."""

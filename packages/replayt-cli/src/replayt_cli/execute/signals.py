@@ -15,6 +15,7 @@ import _thread
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,6 +29,7 @@ from replayt_core.ports import Clock, EventStore, SystemClock
 Seen = Callable[[Sequence[Event]], None]
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_AGAIN_SECONDS = 0.05
 _ABILITIES = ("lock", "locked", "repair", "runs", "delete")
 
 
@@ -38,6 +40,7 @@ class OrderlyEnd:
         self._appender: FrameType | None = None
         self._appending = False
         self._waiting: int | None = None
+        self._sending = False
         self._sent_again = False
         self._raised: tuple[int, BaseException] | None = None
         self._cancel: Callable[[int], bool] | None = None
@@ -144,18 +147,21 @@ class OrderlyEnd:
 
     def _send_again(self) -> None:
         # From a thread, so that this one gets on; `threading.Thread` would wait for its start.
-        _thread.start_new_thread(self._send, ())
+        if not self._sending:
+            self._sending = True
+            _thread.start_new_thread(self._send, ())
 
     def _send(self) -> None:
-        signum = self._waiting
-        if signum is None:
-            return
-        self._sent_again = True
-        if hasattr(signal, "pthread_kill"):
-            # Unlike `interrupt_main` it wakes a thread that sleeps.
-            signal.pthread_kill(threading.main_thread().ident or 0, signum)
-        else:
-            _thread.interrupt_main(signal.Signals(signum))
+        # Until it is heard: what comes just before the main thread waits for a lock wakes nobody.
+        while (signum := self._waiting) is not None:
+            self._sent_again = True
+            if hasattr(signal, "pthread_kill"):
+                # Unlike `interrupt_main` it wakes a thread that sleeps.
+                signal.pthread_kill(threading.main_thread().ident or 0, signum)
+            else:
+                _thread.interrupt_main(signal.Signals(signum))
+            time.sleep(_AGAIN_SECONDS)
+        self._sending = False
 
 
 class _GuardedStore:
