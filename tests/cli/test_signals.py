@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -162,6 +163,30 @@ def loop(states: int = 3) -> Workflow:
         return "again" if ctx.get("count") < states else None
 
     return wf
+
+
+def test_a_signal_that_waited_is_sent_until_it_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes just before the main thread waits for a lock wakes nobody: Python's own gap."""
+    sent: list[int] = []
+    real = signal.pthread_kill
+
+    def unheard_at_first(thread: int, signum: int) -> None:
+        sent.append(signum)
+        if len(sent) > 2:
+            real(thread, signum)
+
+    monkeypatch.setattr(signal, "pthread_kill", unheard_at_first)
+    end, store, waited = OrderlyEnd(), Signalled(signal.SIGTERM, 1, late=True), list[bool]()
+    wf = Workflow("waits")
+    wf.set_initial("first")
+
+    @wf.step("first")
+    def first(ctx):
+        waited.append(threading.Event().wait(60))
+
+    with pytest.raises(Terminated), end.listening():
+        Runner(wf, end.guard(store), clock=end.clock()).run(run_id="a")
+    assert (len(sent), waited) == (3, [])
 
 
 @pytest.mark.parametrize("late", [False, True])
