@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 Open = Callable[..., "Page"]
+
+PATIENCE_MS = 120_000
+"""How long the browser may take for anything: other tests have the processors, too."""
 
 
 # Not for the whole session: while Playwright runs, no other test of this process can use asyncio.
@@ -28,9 +31,18 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.skip(f"no browser: none of {', '.join(PROGRAMS)} is on PATH (apt install chromium)")
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"], timeout=PATIENCE_MS
+        )
         yield browser
         browser.close()
+
+
+def new_context(browser: Browser, *, width: int, **options: Any) -> BrowserContext:
+    """A window of that width, with nothing in it of other tests."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+    context.set_default_timeout(PATIENCE_MS)
+    return context
 
 
 class Watch:
@@ -65,9 +77,7 @@ def open_page(chromium: Browser, tmp_path: Path, watch: Watch) -> Iterator[Open]
     def open_(html: str, *, width: int = 1280, scheme: Any = "light", fragment: str = "") -> Page:
         path = tmp_path / "page.html"
         path.write_text(html, encoding="utf-8")
-        context = chromium.new_context(
-            viewport={"width": width, "height": 800}, color_scheme=scheme
-        )
+        context = new_context(chromium, width=width, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
         watch.attach(page)

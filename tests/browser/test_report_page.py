@@ -107,17 +107,17 @@ def test_no_text_of_a_log_runs_loads_or_styles_anything(open_page: Open, watch: 
 def test_steps_open_by_keyboard(open_page: Open, every: str) -> None:
     page = open_page(every)
     first = page.locator(".step > details").first
-    assert not first.locator(".panel").is_visible()
+    first.locator(".panel").wait_for(state="hidden")
     for _ in range(60):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('.step > details > summary')"):
             break
     page.keyboard.press("Enter")
-    assert first.locator(".panel").is_visible()
+    first.locator(".panel").wait_for(state="visible")
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
     page.keyboard.press("Enter")
-    assert not first.locator(".panel").is_visible()
+    first.locator(".panel").wait_for(state="hidden")
 
 
 def test_the_first_tab_stop_leads_to_the_timeline(open_page: Open, every: str) -> None:
@@ -125,7 +125,7 @@ def test_the_first_tab_stop_leads_to_the_timeline(open_page: Open, every: str) -
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the timeline"
     page.keyboard.press("Enter")
-    assert page.evaluate("location.hash") == "#timeline"
+    page.wait_for_url("**#timeline")
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])
@@ -210,7 +210,7 @@ def test_landmarks_and_headings_are_in_order(open_page: Open, every: str) -> Non
 
 def test_a_link_leads_into_parts_that_are_closed(open_page: Open, long: str) -> None:
     page = open_page(long, fragment="s18")
-    assert page.locator("#s18").is_visible()
+    page.locator("#s18").wait_for(state="visible")
     assert not page.locator("#s3000").is_visible()
 
 
@@ -224,7 +224,7 @@ def test_a_long_run_lays_out_what_is_open_only(open_page: Open, long: str) -> No
     assert drawn < 5_000
     first = page.locator("details.group").first
     first.locator("> summary").click()
-    assert first.locator(".step").first.is_visible()
+    first.locator(".step").first.wait_for(state="visible")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.forked.programs import python
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +36,9 @@ class CommandLine:
         self._env = environment(env)
 
     def __call__(self, *arguments: str) -> Ended:
-        """One command, in a process of its own. A traceback is never an answer."""
+        """One command, in a process of its own (a fork). A traceback is never an answer."""
         done = subprocess.run(
-            [sys.executable, "-m", "replayt", *arguments],
+            [python(self._env), "-m", "replayt", *arguments],
             cwd=self.folder,
             env=self._env,
             stdin=subprocess.DEVNULL,
@@ -58,4 +59,5 @@ class CommandLine:
 def environment(added: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without keys and providers, and with `added`."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "REPLAYT_"))}
-    return {**kept, "PYTHONUTF8": "1", **added}
+    # No bytecode: a module that is rewritten within the second would be taken for the old one.
+    return {**kept, "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", **added}

@@ -1,7 +1,14 @@
-"""A process that executes a random workflow over real files and says so after every append."""
+"""Executes random workflows over real files, each in a fork that says so after every append.
+
+A line of stdin is `[DIRECTORY, PROGRAM]`, the program as Python literals. Out come the pid of the
+fork, a line after every append, and `ended CODE`. Forks, since importing what they need takes
+longer than what they do.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +23,26 @@ class TellingStore(JSONLStore):
 
     def append(self, run_id: str, events: Sequence[Event], *, after: int) -> None:
         super().append(run_id, events, after=after)
-        sys.stdout.write(f"{events[-1].seq}\n")
-        sys.stdout.flush()
+        tell(events[-1].seq)
+
+
+def tell(word: object) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
-    """`killed_run.py DIRECTORY PROGRAM`: the program as Python literals."""
-    directory, text = sys.argv[1:]
-    # The text is this test's own repr of a frozen dataclass tree.
-    program = eval(text, {"StateSpec": StateSpec})  # noqa: S307
-    finish(program, TellingStore(Path(directory)), World())
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            directory, text = json.loads(line)
+            # The text is this test's own repr of a frozen dataclass tree.
+            program = eval(text, {"StateSpec": StateSpec})  # noqa: S307
+            tell(os.getpid())
+            finish(program, TellingStore(Path(directory)), World())
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        tell(f"ended {os.waitstatus_to_exitcode(status)}")
 
 
 if __name__ == "__main__":

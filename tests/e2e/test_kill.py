@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,7 @@ def test_a_run_killed_by_sigkill_and_resumed_ends_as_if_it_never_was() -> None:
         appends = sum(not event.more for event in whole.read(RUN))
         at %= max(appends - 1, 1)
         with tempfile.TemporaryDirectory() as folder:
-            acknowledged, died = _run_and_kill(folder, program, at)
+            acknowledged, died = _run_and_kill(server, folder, program, at)
             killed.append(died)
             store = JSONLStore(Path(folder))
             state = fold(RUN, store.read(RUN))
@@ -59,32 +62,47 @@ def test_a_run_killed_by_sigkill_and_resumed_ends_as_if_it_never_was() -> None:
             )
             assert set(world.attempts) & entered <= {(state.state, state.visit, state.attempt)}
 
-    run()
+    with _server() as server:
+        run()
     # A process may end before the signal reaches it; most must have died in the middle.
     assert sum(killed) >= KILLED // 2
 
 
-def _run_and_kill(folder: str, program: Any, at: int) -> tuple[int, int]:
-    """The last seq that the process acknowledged, and whether it was killed."""
-    command = [sys.executable, "-m", "tests.e2e.killed_run", folder, repr(program)]
-    process = subprocess.Popen(
-        command,
+@contextmanager
+def _server() -> Iterator[subprocess.Popen[str]]:
+    """A process that forks for each program; those are the ones that are killed."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.e2e.killed_run"],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    ) as server:
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+def _run_and_kill(
+    server: subprocess.Popen[str], folder: str, program: Any, at: int
+) -> tuple[int, int]:
+    """The last seq that the process acknowledged, and whether it was killed."""
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps([folder, repr(program)]) + "\n")
+    server.stdin.flush()
+    pid = int(server.stdout.readline())
     acknowledged = 0
-    with process:
-        assert process.stdout is not None
-        for count, line in enumerate(process.stdout):
-            acknowledged = int(line)
-            if count == at:
-                process.send_signal(signal.SIGKILL)
-                for rest in process.stdout:  # what it said before it died counts too
-                    acknowledged = int(rest)
-                break
-    return acknowledged, int(process.returncode == -signal.SIGKILL)
+    for count, line in enumerate(server.stdout):
+        if line.startswith("ended "):  # what it said before it died counts too
+            return acknowledged, int(line == f"ended {-signal.SIGKILL}\n")
+        acknowledged = int(line)
+        if count == at:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    raise AssertionError("the server of forks has ended")
 
 
 def _entered(store: JSONLStore) -> set[tuple[str, int, int]]:

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from replayt_cli.render.columns import columns_of
+from tests.cli.terminal import screen
 from tests.e2e.command_line import environment
+from tests.forked.programs import programs
 from tests.workspace.helpers import ROOT
 from tests.workspace.pages import EXPECTED_CODE, FILE_NAME, PYTHON, SHELL, Block, blocks_of
 
@@ -53,11 +55,11 @@ def saved(folder: Path) -> Path:
 
 
 def settings(**added: str) -> dict[str, str]:
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    made = environment({"PATH": programs, "TERM": "xterm", **added})
+    made = environment({"TERM": "xterm", **added})
     for name in {"COLUMNS", "LINES", "CI", "NO_COLOR"} - added.keys():
         made.pop(name, None)
-    return made
+    folders = (programs(made), Path(sys.executable).parent, made.get("PATH", ""))
+    return {**made, "PATH": os.pathsep.join(map(str, folders))}
 
 
 def in_terminal(folder: Path, command: str, columns: int, **env: str) -> tuple[int, str]:
@@ -149,7 +151,7 @@ def test_the_run_is_seen_as_it_happens(tmp_path: Path) -> None:
     folder = saved(tmp_path)
     command = next(line for line, _ in commands() if line.startswith("replayt run hello.py"))
     _, sent = in_terminal(folder, command, 80, NO_COLOR="1")
-    lines = [line.rstrip() for line in sent.splitlines()]
+    lines = screen(sent.rstrip())  # without the line in which a slow step is waited for
     assert lines[0] == "run hello-1  hello@1"
     assert [line.split()[0] for line in lines[1:3]] == ["greet", "done"]
     assert lines[4:7] == ["run_id=hello-1", "workflow=hello@1", "status=completed"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
 from email.message import Message
@@ -15,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.installed import INSTALL_SECONDS, Venv, Workshop, build, run, wheel_of
 from tests.workspace.helpers import MEMBERS, ROOT, Member
 from tests.workspace.pages import Reader, blocks_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(INSTALL_SECONDS)]
 
-# pydantic, what it brings, and what a virtual environment holds from the start.
+# pydantic and what it brings.
 CORE_ALONE = {"annotated-types", "pydantic", "pydantic-core", "replayt-core"}
 CORE_ALONE |= {"typing-extensions", "typing-inspection"}
-SEEDED = {"pip", "setuptools", "wheel"}
 
 IN_MEMORY_RUN = """
 from replayt_core import MemoryStore, Runner, Workflow
@@ -57,67 +55,25 @@ def a(ctx):
 each_member = pytest.mark.parametrize("name", MEMBERS)
 
 
-def run(*command: str | Path, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command in `cwd` without this tree, this user's keys or a terminal."""
-    secret = ("PYTHONPATH", "OPENAI_", "REPLAYT_", "VIRTUAL_ENV")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
-    result = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        timeout=600,
-    )
-    if check and result.returncode:
-        pytest.fail(
-            f"{command} ended with {result.returncode}\n{result.stdout}\n{result.stderr}",
-            pytrace=False,
-        )
-    return result
-
-
-class Venv:
-    """A fresh virtual environment with some wheels in it."""
-
-    def __init__(self, path: Path, wheels: list[Path]) -> None:
-        run(sys.executable, "-m", "venv", path, cwd=path.parent)
-        self.path = path
-        self.bin = path / ("Scripts" if os.name == "nt" else "bin")
-        self.python = self.bin / ("python.exe" if os.name == "nt" else "python")
-        run(self.python, "-m", "pip", "install", "--quiet", *wheels, cwd=path)
-
-    def installed(self) -> set[str]:
-        listing = run(self.python, "-m", "pip", "list", "--format", "json", cwd=self.path).stdout
-        names = {entry["name"].lower().replace("_", "-") for entry in json.loads(listing)}
-        return names - SEEDED
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist(workshop: Workshop) -> Path:
     """SC-8. Wheel and sdist of every member."""
-    path = tmp_path_factory.mktemp("dist")
-    for member in MEMBERS.values():
-        run(sys.executable, "-m", "hatchling", "build", "-d", path, cwd=member.path)
-    return path
+    return workshop.dist()
 
 
 @pytest.fixture(scope="module")
-def core_alone(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Venv:
-    return Venv(tmp_path_factory.mktemp("core") / "venv", [wheel_of(MEMBERS["replayt-core"], dist)])
+def core_alone(workshop: Workshop) -> Venv:
+    return workshop.core()
 
 
 @pytest.fixture(scope="module")
-def everything(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Venv:
-    wheels = [wheel_of(member, dist) for member in MEMBERS.values()]
-    return Venv(tmp_path_factory.mktemp("all") / "venv", wheels)
-
-
-def wheel_of(member: Member, dist: Path) -> Path:
-    return dist / f"{member.import_name}-{member.version}-py3-none-any.whl"
+def everything(workshop: Workshop) -> Venv:
+    return workshop.everything()
 
 
 def sdist_of(member: Member, dist: Path) -> Path:
@@ -170,7 +126,7 @@ def test_the_sdist_builds_the_same_wheel(name: str, dist: Path, tmp_path: Path) 
     assert {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"} <= {
         path.name for path in unpacked.iterdir()
     }
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path, cwd=unpacked)
+    build(unpacked, tmp_path, "-t", "wheel")
     with (
         zipfile.ZipFile(wheel_of(member, tmp_path)) as rebuilt,
         zipfile.ZipFile(wheel_of(member, dist)) as built,

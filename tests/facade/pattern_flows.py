@@ -6,11 +6,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer
+
+from tests.forked.programs import python
+
+PATIENCE = 120
+"""How long a process may take: other tests have the processors, too."""
 
 COUNTS = '''
 import os
@@ -65,23 +70,32 @@ class Folder:
         self.path = path
         (path / "flow.py").write_text(COUNTS, encoding="utf-8")
 
-    def start(self, module: str, *words: str, **env: str) -> subprocess.Popen[str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "REPLAYT_"))}
+        self._env = {**kept, "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def start(self, module: str, *words: str, **env: str) -> subprocess.Popen[str]:
+        """A process that can be sent signals."""
+        return self._started(sys.executable, module, words, env)
+
+    def run(self, module: str, *words: str, **env: str) -> tuple[int, str, str]:
+        """Its exit code and what it printed."""
+        with self._started(python(self._env), module, words, env) as process:
+            out, err = process.communicate(timeout=PATIENCE)
+        return process.returncode, out, err
+
+    def _started(
+        self, program: str, module: str, words: Sequence[str], env: Mapping[str, str]
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", f"replayt.examples.patterns.{module}", *words],
+            [program, "-m", f"replayt.examples.patterns.{module}", *words],
             cwd=self.path,
-            env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **env},
+            env={**self._env, **env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
-
-    def run(self, module: str, *words: str, **env: str) -> tuple[int, str, str]:
-        with self.start(module, *words, **env) as process:
-            out, err = process.communicate(timeout=60)
-        return process.returncode, out, err
 
     def effects(self) -> list[str]:
         found = self.path / "effects.txt"

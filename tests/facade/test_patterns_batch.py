@@ -15,7 +15,7 @@ import pytest
 from replayt import Workflow, fold
 from replayt.examples.patterns.batch_runs import run_id_of, run_once
 from replayt.persistence import JSONLStore
-from tests.facade.pattern_flows import Folder
+from tests.facade.pattern_flows import PATIENCE, Folder
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="named pipes and SIGKILL")
 COMMAND = ("flow:wf", "inputs.jsonl", "--log-dir", "runs", "--processes", "2")
@@ -54,7 +54,7 @@ def test_a_batch_killed_in_the_middle_goes_on_where_it_was(folder: Folder) -> No
     os.mkfifo(folder.path / "gate")
     with folder.start("batch_driver", *COMMAND, HOLD="n1") as process, folder.hold():
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+        process.wait(PATIENCE)
     store = JSONLStore(folder.path / "runs")
     states = [fold(run_id, store.read(run_id)) for run_id in store.run_ids()]
     # Of a run that was cut short, the state that it stood in runs again, and no other.
@@ -75,7 +75,7 @@ def test_ctrl_c_stops_the_batch_with_one_line(folder: Folder) -> None:
     os.mkfifo(folder.path / "gate")
     with folder.start("batch_driver", *COMMAND[:-1], "1", HOLD="n0") as process, folder.hold():
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (130, "")
     assert err == "stopped; start it again to go on\n"
     store = JSONLStore(folder.path / "runs")
@@ -89,8 +89,9 @@ def test_no_worker_outlives_a_driver_that_was_killed(folder: Folder) -> None:
     with folder.start("batch_driver", *COMMAND, HOLD="n0") as process:
         with folder.hold():
             process.kill()
-            process.wait(30)
-        process.communicate(timeout=30)  # its end: the last process that holds the pipe is gone
+            process.wait(PATIENCE)
+        # This returns when the last process that holds the pipe is gone.
+        process.communicate(timeout=PATIENCE)
     assert "third n0" in folder.effects(), "the worker finished the run that it had"
 
 

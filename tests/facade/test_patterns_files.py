@@ -93,7 +93,9 @@ def test_a_secret_that_no_client_knows_is_scrubbed_once_it_is_named(wf: Workflow
     client = AlsoSecret(mock(), ["db-password-4711"])
     done = Runner(wf, store, llm_client=client).run({"to": "me, with db-password-4711"})
     log = b"".join(event.line for event in store.read(done.run_id))
-    assert (done.status, b"4711" in log, b"me, with [secret]" in log) == ("paused", False, True)
+    assert done.status == "paused"
+    assert b"me, with [secret]" in log
+    assert not re.search(b"db-pass|word-4711", log)  # digits alone a digest may hold by chance
 
 
 class TestAlsoSecret(LLMClientContract):

@@ -15,7 +15,7 @@ from replayt import InvalidRunIdError, Runner, Workflow, fold
 from replayt.examples.patterns.queue_store import Queue
 from replayt.examples.patterns.queue_worker import handle, work
 from replayt.persistence import JSONLStore
-from tests.facade.pattern_flows import Folder
+from tests.facade.pattern_flows import PATIENCE, Folder
 
 COMMAND = ("flow:wf", "queue.db", "--log-dir", "runs")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="named pipes and SIGKILL")
@@ -60,13 +60,13 @@ def test_two_workers_and_a_kill_do_every_message_once(folder: Folder) -> None:
     words = (*COMMAND, "--visibility", "0.5")
     with folder.start("queue_worker", *words, HOLD="m2") as killed, folder.hold():
         killed.send_signal(signal.SIGKILL)
-        killed.wait(30)
+        killed.wait(PATIENCE)
     assert fold("m2", JSONLStore(folder.path / "runs").read("m2")).phase == "executing"
 
     workers = [folder.start("queue_worker", *words) for _ in range(2)]
     for worker in workers:
         with worker:
-            _, err = worker.communicate(timeout=60)
+            _, err = worker.communicate(timeout=PATIENCE)
         assert worker.returncode == 0, err
     assert queue.settled() == dict.fromkeys(names, ("done", "completed"))
     counts = Counter(folder.effects())

@@ -44,7 +44,7 @@ class Value(BaseModel):
 def contained(folder: Path, body: str, *, task: Any = None, **limits: Any) -> Any:
     program = folder / "loop.py"
     program.write_text(f"def main(task):\n    {body}\n", encoding="utf-8")
-    return run_contained(program, task, Value, Limits(**{"seconds": 20, **limits})).value
+    return run_contained(program, task, Value, Limits(**{"seconds": 100, **limits})).value
 
 
 def test_the_workflow_decides_about_what_the_loop_proposes_and_verify_runs_no_loop(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 PROGRAM = shutil.which("redis-server")
+PORTS = range(15_000, 30_000)
+"""Below those that a system hands out by itself: while the server is away its port stays free."""
 MISSING = "redis-server is not installed (Debian: apt-get install redis-server)"
 
 
@@ -30,9 +31,8 @@ class RedisServer:
 
     def start(self) -> None:
         """Start, or start again on the same port; return when it takes connections."""
-        # Between the choice of a port and its use someone else may take it.
-        for _ in range(1 if self._port else 5):
-            port = self._port or _free_port()
+        for _ in range(1 if self._port else 20):
+            port = self._port or secrets.choice(PORTS)
             if self._started(port):
                 self._port = port
                 return
@@ -85,9 +85,3 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
         yield server
     finally:
         server.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -9,22 +9,22 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_wheels import Venv, run, wheel_of
+from tests.e2e.installed import INSTALL_SECONDS, Venv, Workshop, build, run
 from tests.third_party.redis_server import MISSING, PROGRAM, RedisServer, running_redis
-from tests.workspace.helpers import MEMBERS, ROOT
+from tests.workspace.helpers import MEMBERS
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(INSTALL_SECONDS),
     pytest.mark.skipif(PROGRAM is None, reason=MISSING),
 ]
-PACKAGE = ROOT / "tests/third_party/replayt-redis-store"
+PACKAGE = Path(__file__).with_name("replayt-redis-store")
 SIBLINGS = set(MEMBERS) - {"replayt-core"}
 
 FLOW = """
@@ -68,24 +68,32 @@ def a(ctx):
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheels of every member and of the third party's package."""
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the third party's package."""
     path = tmp_path_factory.mktemp("dist")
-    for source in (*(member.path for member in MEMBERS.values()), PACKAGE):
-        run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", path, cwd=source)
-    return path
+    build(PACKAGE, path, "-t", "wheel")
+    (built,) = path.iterdir()
+    return built
 
 
 @pytest.fixture(scope="module")
-def theirs(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Venv:
-    """Their wheel with the core's, and nothing else of ours."""
-    wheels = [wheel_of(MEMBERS["replayt-core"], dist), *dist.glob("replayt_redis_store-*.whl")]
-    return Venv(tmp_path_factory.mktemp("theirs") / "venv", wheels)
+def theirs(wheel: Path, workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Venv:
+    """Their wheel with the core's and pytest, and nothing else of ours."""
+    venv = Venv(tmp_path_factory.mktemp("theirs") / "venv").make(workshop.core())
+    venv.install(wheel, "pytest>=8.2")
+    return venv
 
 
 @pytest.fixture(scope="module")
-def everything(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Venv:
-    return Venv(tmp_path_factory.mktemp("all") / "venv", list(dist.glob("*.whl")))
+def everything(wheel: Path, workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Venv:
+    venv = Venv(tmp_path_factory.mktemp("all") / "venv").make(workshop.everything())
+    venv.install(wheel)
+    return venv
 
 
 @pytest.fixture
@@ -96,11 +104,10 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
         yield started
 
 
-def test_it_needs_the_core_and_its_client_alone(dist: Path, theirs: Venv) -> None:
+def test_it_needs_the_core_and_its_client_alone(wheel: Path, theirs: Venv) -> None:
     """SC-103, from outside: no sibling is needed to write a store."""
     assert {"redis", "replayt-core", "replayt-redis-store"} <= theirs.installed()
     assert not SIBLINGS & theirs.installed()
-    (wheel,) = dist.glob("replayt_redis_store-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert "replayt_redis_store/py.typed" in archive.namelist()
 
@@ -109,7 +116,6 @@ def test_it_passes_the_kit_with_the_core_alone(
     theirs: Venv, server: RedisServer, tmp_path: Path
 ) -> None:
     """Their own test suite, as they would run it: pytest class and plain function."""
-    run(theirs.python, "-m", "pip", "install", "--quiet", "pytest>=8.2", cwd=tmp_path)
     tests = tmp_path / "tests"
     tests.mkdir()
     for name in ("pyproject.toml", "tests/test_contract.py"):
@@ -135,7 +141,8 @@ def test_a_workflow_runs_in_it_and_outlives_the_server(
 
     def replayt(*arguments: str) -> tuple[int, str, str]:
         done = run(
-            everything.bin / "replayt",
+            everything.python,
+            *("-m", "replayt"),
             *arguments,
             *("--store", server.url),
             cwd=tmp_path,

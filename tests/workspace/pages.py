@@ -10,6 +10,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.forked.programs import programs
+from tests.forked.programs import python as forked_python
+
 NOT_RUN = re.compile(r"_Not run by the tests?\b[^:\n]*: (?P<reason>[^\n]+)_")
 """The visible mark that excuses the block after it: it stands alone on the last line before."""
 SHELL = {"sh", "shell", "bash", "console", "powershell", "bat", "cmd"}
@@ -17,7 +20,7 @@ PYTHON = {"python", "py", "pycon"}
 EXPECTED_CODE = re.compile(r"#\s*exits with (\d+)\s*$")
 FILE_NAME = re.compile(r"#\s*([A-Za-z0-9_]+\.(?:py|yaml))\s*\n")
 WILDCARD = "…"
-"""In the expected output of a block: any text on one line."""
+"""In the expected output of a block: see `fits`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +92,18 @@ class Reader:
 
     def __init__(self, folder: Path, python: Path | None = None) -> None:
         self._folder = folder
-        self._program = str(python or sys.executable)
         hidden = ("OPENAI_", "REPLAYT_", "PYTHONPATH", "VIRTUAL_ENV")
         self._env = {k: v for k, v in os.environ.items() if not k.startswith(hidden)}
         if python is None and "PYTHONPATH" in os.environ:  # an uninstalled checkout
             self._env["PYTHONPATH"] = os.environ["PYTHONPATH"]
-        programs = str(Path(self._program).parent)
-        self._env["PATH"] = programs + os.pathsep + self._env.get("PATH", "")
         self._env["PYTHONDONTWRITEBYTECODE"] = "1"
+        if python is None:
+            self._program = forked_python(self._env)
+            folders = [programs(self._env), Path(sys.executable).parent]
+        else:
+            self._program = str(python)
+            folders = [python.parent]
+        self._env["PATH"] = os.pathsep.join([*map(str, folders), self._env.get("PATH", "")])
         self.took: dict[str, float] = {}
 
     def run(self, block: Block) -> None:
@@ -151,9 +158,14 @@ class Reader:
 
 
 def fits(expected: str, printed: str) -> bool:
-    """Whether output is what a page shows; `…` stands for any text on one line."""
-    pattern = re.escape(expected.rstrip()).replace(re.escape(WILDCARD), r"[^\n]+")
-    return re.fullmatch(pattern, printed.rstrip()) is not None
+    """Whether output is what a page shows: `…` is any text, a line of its own any lines or none."""
+    lines = [
+        r"(?:\n[^\n]*)*"
+        if line == WILDCARD
+        else "\n" + re.escape(line).replace(WILDCARD, r"[^\n]+")
+        for line in expected.rstrip().split("\n")
+    ]
+    return re.fullmatch("".join(lines), "\n" + printed.rstrip()) is not None
 
 
 def local_links(markdown: str) -> list[str]:

@@ -18,6 +18,7 @@ import pytest
 
 from replayt.persistence import JSONLStore
 from tests.cli.helpers import ASKS_MODEL, FAILS, GATE, HELLO, environment
+from tests.forked.programs import python
 from tests.llm.helpers import Script, answer, hostile, sends
 from tests.workspace.helpers import ROOT
 from tests.workspace.pages import WILDCARD
@@ -60,6 +61,8 @@ class Place:
     def __init__(self, directory: Path, opened: ExitStack) -> None:
         self.directory = directory
         self._opened = opened
+        ours = environment()
+        self._env = {name: ours[name] for name in ours if name.upper() not in ANSWERING}
         for name, text in (("hello.py", HELLO), ("gate.py", GATE), ("ask.py", ASKS_MODEL)):
             self.write(name, text)
 
@@ -70,7 +73,7 @@ class Place:
 
     def replayt(self, *words: str, **env: str) -> Said:
         """The command."""
-        return self.program(sys.executable, "-m", "replayt_cli", *words, **env)
+        return self.program(python(self._env), "-m", "replayt_cli", *words, **env)
 
     def done(self, *words: str, code: int = 0) -> None:
         """What has to have happened before."""
@@ -78,12 +81,10 @@ class Place:
 
     def program(self, *words: str | Path, **env: str) -> Said:
         """A program in a process of its own, without key, proxy and certificates of ours."""
-        ours = environment()
-        kept = {name: ours[name] for name in ours if name.upper() not in ANSWERING}
         ended = subprocess.run(
             words,
             cwd=self.directory,
-            env={**kept, **env},
+            env={**self._env, **env},
             capture_output=True,
             encoding="utf-8",
             timeout=120,
@@ -268,7 +269,7 @@ def _(place: Place) -> Said:
     return place.replayt("run", "nothere:wf")
 
 
-@produces("'hello' is no target; use module:variable")
+@produces("'hello' is no target: perhaps hello.py; use module:variable")
 def _(place: Place) -> Said:
     return place.replayt("run", "hello")
 

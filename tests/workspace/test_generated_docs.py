@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import typer
 
 from replayt_cli.main import application, commands, groups
 from replayt_core.payloads import PAYLOADS
+from tests.forked.programs import python
 from tests.workspace.helpers import ROOT
 
 SCHEMA = json.loads((ROOT / "docs/run-log.schema.json").read_text(encoding="utf-8"))
@@ -35,7 +36,7 @@ def lines_of(path: Path) -> Iterator[dict[str, Any]]:
 
 def test_the_page_and_the_schema_are_what_the_types_say() -> None:
     done = subprocess.run(
-        [sys.executable, "tools/gen_schema_docs.py", "--check"],
+        [python(os.environ), "tools/gen_schema_docs.py", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -46,7 +47,7 @@ def test_the_page_and_the_schema_are_what_the_types_say() -> None:
 
 def test_a_wrong_word_is_the_usage_text() -> None:
     done = subprocess.run(
-        [sys.executable, "tools/gen_schema_docs.py", "--chek"],
+        [python(os.environ), "tools/gen_schema_docs.py", "--chek"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -113,7 +114,11 @@ def test_a_run_of_today_is_what_it_says(tmp_path: Path) -> None:
         "    assert runner.run({'issue': issue}).status == 'paused'\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        [python(os.environ), "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     logs = sorted((tmp_path / "runs").glob("*.jsonl"))
@@ -127,7 +132,7 @@ def test_a_run_of_today_is_what_it_says(tmp_path: Path) -> None:
 
 def checked(tool: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, f"tools/{tool}", "--check"],
+        [python(os.environ), f"tools/{tool}", "--check"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -183,7 +188,7 @@ def test_a_stale_page_is_told(tmp_path: Path) -> None:
     page.parent.mkdir()
     whole = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     page.write_text(whole.replace("--take-over", "--take"), encoding="utf-8")
-    command = [sys.executable, str(tmp_path / "tools/gen_cli_docs.py")]
+    command = [python(os.environ), str(tmp_path / "tools/gen_cli_docs.py")]
     told = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
     assert (told.returncode, told.stderr) == (1, "docs/cli.md is not what the commands say\n")
     mended = subprocess.run(command, capture_output=True, text=True, check=False)

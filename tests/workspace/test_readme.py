@@ -150,6 +150,10 @@ def test_a_wrong_block_would_be_noticed(tmp_path: Path) -> None:
         Reader(tmp_path).run(wrong_output)
     assert fits("… completed\n", "01a2 completed\n")
     assert not fits("… completed\n", "01a2\ncompleted\n")
+    assert fits("one\n…\n", "one\n")
+    assert fits("one\n…\nfour\n", "one\ntwo\nthree\nfour\n")
+    assert not fits("one\n…\n", "onetwo\n")
+    assert not fits("…\nfour\n", "one\nfive\n")
 
 
 @each_page
