@@ -146,7 +146,7 @@ def test_a_reader_stands_behind_the_batches_that_were_taken() -> None:
     reader = ChainReader(RUN)
     taken = reader.feed_all(lines)
     for seq in (1, 3):
-        assert next(taken)[-1].seq == reader.seq == seq
+        assert next(taken)[-1].seq == reader.seq == reader.next_seq - 1 == seq
         assert reader.head == line_hash(lines[seq - 1])
     del taken
     assert (reader.next_seq, reader.in_batch) == (4, False)

@@ -108,7 +108,9 @@ def test_a_text_where_a_list_is_meant_is_refused() -> None:
         wf.step("a")("no handler")  # type: ignore[type-var]
 
 
-@pytest.mark.parametrize("wrong", [{"retries": 2}, {"timeout": "5"}, {"timeout": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"retries": 2}, {"timeout": "5"}, {"timeout": 0}, {"timeout": True}]
+)
 def test_a_number_where_a_policy_is_meant_is_refused(wrong: dict[str, Any]) -> None:
     """SC-21: at the step that says it, not when the step first fails."""
     [name] = wrong

@@ -6,13 +6,21 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from replayt_core import ConflictError, DamagedLogError, MemoryStore, RunNotFoundError
+from replayt_core import (
+    ConflictError,
+    DamagedLogError,
+    MemoryStore,
+    RunNotFoundError,
+    StoreError,
+)
 from replayt_core.events import Event
 from replayt_core.ports import EventStore, FollowsRuns, RunFollower
 from replayt_store import JSONLStore, MirrorStore, SQLiteStore
+from replayt_store._sqlite_database import Database
 from tests.store.helpers import batch, write
 
 Opened = Callable[[Path], EventStore]
@@ -127,6 +135,47 @@ def test_a_database_that_was_put_back_is_no_damage(tmp_path: Path) -> None:
         database.execute("DELETE FROM lines WHERE id = (SELECT max(id) FROM lines)")
     with pytest.raises(ConflictError, match="holds no longer what was read of it"):
         new(follower)
+
+
+def test_an_iterator_that_was_left_in_the_middle_takes_nothing_away(
+    opened: Opened, tmp_path: Path
+) -> None:
+    """More than a reader takes at once: one that is still held, and closed when others went on."""
+    store = opened(tmp_path)
+    events = write(store, 1, *[3] * 700, text="x" * 40)
+    follower = following(opened(tmp_path))
+    left = follower.new_events()
+    assert [next(left).seq for _ in range(1000)] == list(range(1, 1001))
+    assert new(follower) == list(range(1001, len(events) + 1))
+    del left
+    assert new(follower) == []
+    store.append("r1", batch("note", after=events), after=len(events))
+    assert new(follower) == [len(events) + 1]
+
+
+def test_a_part_that_could_not_be_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a batch, where a database gives so many rows at a time and then fails."""
+    store = SQLiteStore(tmp_path / "runs.db")
+    events = write(store, *[3] * 400)
+    follower = following(store)
+    tried = []
+
+    def fails_once(self: Database, work: Any, **options: Any) -> Any:
+        tried.append(work)
+        if len(tried) == 3:
+            raise StoreError("the disk is slow today")
+        return read(self, work, **options)
+
+    read = Database.read
+    monkeypatch.setattr(Database, "read", fails_once)
+    found: list[int] = []
+    with pytest.raises(StoreError, match="slow"):
+        found.extend(event.seq for event in follower.new_events())
+    assert 0 < len(found) < len(events)
+    assert len(found) % 3 == 0
+    assert found + new(follower) == list(range(1, len(events) + 1))
 
 
 def test_damage_is_told_after_what_stands_before_it(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from operator import itemgetter
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
@@ -19,8 +20,22 @@ from replayt_core.errors import DamagedLogError
 from replayt_core.events import Draft, Event, Payload
 
 HASH_DIGITS = 32
-_new = tuple.__new__
 _FIELDS = itemgetter("run_id", "seq", "ts", "type", "payload", "prev")
+
+
+def _remembered() -> Any:
+    """What the parser remembers of the texts it has seen: the names of fields, which come again.
+
+    To look for values too takes longer than to make them anew. pydantic 2.6 knows all or nothing.
+    """
+    try:
+        from_json(b"{}", cache_strings="keys")
+    except TypeError:
+        return True
+    return "keys"
+
+
+_REMEMBERED = _remembered()
 
 
 def line_hash(line: bytes) -> str:
@@ -101,6 +116,32 @@ def starts_chain(first: Event) -> bool:
     return first.prev is not None or "log_schema" in first.payload
 
 
+def _expected(line: bytes, run_id: str, seq: int, prev: str) -> Event | None:
+    """The event of a chained log that has to come next, where the line is that and nothing else.
+
+    Nearly every line is, and these few comparisons tell. What equals a text is one; but `true` and
+    `1.0` equal 1, so the type of `seq` is asked.
+    """
+    try:
+        record = from_json(line, cache_strings=_REMEMBERED)
+        its_run, number, ts, kind, payload, link = _FIELDS(record)
+    except (ValueError, KeyError, TypeError):
+        return None
+    if (
+        link != prev
+        or number != seq
+        or its_run != run_id
+        or type(number) is not int
+        or type(ts) is not str
+        or type(kind) is not str
+        or type(payload) is not dict
+    ):
+        return None
+    more = "more" in record and record["more"] is True
+    # `Event(...)` without the call that a named tuple puts in between.
+    return tuple.__new__(Event, (run_id, seq, ts, kind, payload, line, prev, more))
+
+
 class ChainReader:
     """Follows the lines of one run and tells events from damage.
 
@@ -165,32 +206,14 @@ class ChainReader:
     def feed_all(self, lines: Iterable[bytes]) -> Iterator[list[Event]]:
         """The whole batches of the next lines, as `feed` would give them, and sooner.
 
-        Raises what `feed` raises. A batch that goes on behind the lines waits for its rest.
+        Raises what `feed` raises. A batch that goes on behind the lines waits for its rest. At each
+        batch the reader stands behind it, and an iterator that is left there takes nothing more.
         """
         own, chained = self.run_id, self.chained
         seq, prev, batch = self.next_seq, self._next_prev, self._batch
         try:
             for line in lines:
-                event = None
-                if chained:
-                    # Nearly every line is what it has to be; equal to a text means being a text.
-                    try:
-                        record = from_json(line, cache_strings=False)
-                        run_id, number, ts, kind, payload, link = _FIELDS(record)
-                        if (
-                            link == prev
-                            and number == seq
-                            and run_id == own
-                            and type(number) is int
-                            and type(ts) is str
-                            and type(kind) is str
-                            and type(payload) is dict
-                        ):
-                            more = "more" in record and record["more"] is True
-                            # `Event(...)` without the call in between.
-                            event = _new(Event, (own, seq, ts, kind, payload, line, prev, more))
-                    except (ValueError, KeyError, TypeError):
-                        pass
+                event = _expected(line, own, seq, prev) if chained else None
                 if event is None:
                     self.next_seq, self._next_prev = seq, prev
                     whole = self.feed(line)
@@ -202,12 +225,18 @@ class ChainReader:
                 batch.append(event)
                 seq += 1
                 prev = sha256(line).hexdigest()[:HASH_DIGITS]
-                if not more:
-                    self.seq, self.head, self._batch = event.seq, prev, []
+                if not event.more:
+                    self.seq, self.next_seq = event.seq, seq
+                    self.head = self._next_prev = prev
+                    self._batch = []
                     yield batch
                     batch = self._batch
-        finally:
+        except GeneratorExit:
+            raise  # left at a batch: others may have moved the reader on since
+        except BaseException:
             self.next_seq, self._next_prev = seq, prev
+            raise
+        self.next_seq, self._next_prev = seq, prev
 
     def drop_batch(self) -> int:
         """Forget a batch that was cut short, and how many of its lines were read."""

@@ -65,7 +65,7 @@ class RetryPolicy:
         kinds = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
         if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
             raise DefinitionError(
-                f"RetryPolicy: retry_on is {self.retry_on!r:.60}; use a tuple of exception classes"
+                f"RetryPolicy: retry_on is {self.retry_on!r:.60}; use classes below Exception"
             )
 
     def delay(self, failed_attempt: int, stream: random.Random) -> float:
@@ -187,10 +187,12 @@ class Workflow:
             raise DefinitionError(
                 f"step {name!r}: `retries` is {retries!r:.60}; write RetryPolicy(max_attempts=...)"
             )
-        if timeout is not None and not (
-            isinstance(timeout, int | float) and 0 < timeout <= _MAX_WAIT
+        if timeout is not None and (
+            type(timeout) not in (int, float) or not 0 < timeout <= _MAX_WAIT
         ):
-            raise DefinitionError(f"step {name!r}: timeout is {timeout!r}; use seconds above 0")
+            raise DefinitionError(
+                f"step {name!r}: timeout is {timeout!r}; use seconds above 0, at most {_MAX_WAIT:g}"
+            )
         wanted = expects if isinstance(expects, Mapping) else dict.fromkeys(expects or (), Any)
 
         def register(handler: HandlerT) -> HandlerT:

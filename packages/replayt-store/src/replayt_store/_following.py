@@ -52,13 +52,11 @@ class LogFollower:
             raise read_problem(run_id, self._shown, error) from error
 
     def _batches(self, file: BinaryIO) -> Iterator[Event]:
+        self._reader.drop_batch()  # one that was being written is read again
         scan = Scan(file, self._reader, self._shown, start=self._end)
-        try:
-            for batch in scan.batches():
-                self._end = scan.end
-                yield from batch
-        finally:
-            self._reader.drop_batch()  # one that is being written is read again
+        for batch in scan.batches():
+            self._end = scan.end
+            yield from batch
 
     def _is_whole(self, file: BinaryIO) -> bool:
         """Whether the log is sound, and only does not follow what was read of it before."""
@@ -90,6 +88,7 @@ class SQLiteFollower:
         if found.last_seq is not None and found.last_seq < self._reader.seq:
             raise _taken_back(run_id, self._shown)
         if found.last_seq != self._reader.seq:
+            self._reader.drop_batch()  # one of which reading a part failed is read again
             yield from self._rows.read_on(self._reader, found, self._reader.seq)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from datetime import datetime, timezone
@@ -76,8 +77,6 @@ class UUIDv7Source:
 
     def new_run_id(self) -> str:
         """The next id, in the usual 8-4-4-4-12 form."""
-        import secrets  # here alone: it brings hmac, base64 and random
-
         with self._lock:
             millis, count = max((time.time_ns() // 1_000_000, 0), self._last)
             if (millis, count) == self._last:
@@ -86,6 +85,7 @@ class UUIDv7Source:
                 millis, count = millis + 1, 0
             self._last = (millis, count)
         value = (millis & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | count << 64
-        value |= 0b10 << 62 | secrets.randbits(62)
+        # As `secrets.randbits(62)`, which would bring hmac, base64 and random.
+        value |= 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
         digits = f"{value:032x}"
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
