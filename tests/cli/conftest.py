@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import parsers
 from tests.cli.helpers import ANSWERING, Shell
+from tests.forked import parsers
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,16 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from replayt_cli.main import main
-from tests.cli import forks
-
-_PATH = {"PYTHONPATH"}
-"""What a process that is forked can still be told of what Python reads when it starts."""
+from tests.forked import processes
+from tests.forked.programs import CAN_FORK, read_at_start
 
 ANSWERING = ("OPENAI_", "REPLAYT_", "NO_COLOR", "FORCE_COLOR")
 
@@ -167,8 +166,8 @@ class Shell:
         )
 
     def process(self, *words: str, stdin: str | None = None, **env: str) -> Ended:
-        """The command in a process of its own, forked where that does (see `forks`)."""
-        if not forks.POSSIBLE or any(name.startswith("PYTHON") for name in env.keys() - _PATH):
+        """The command in a process of its own, forked where that does (see `processes`)."""
+        if not CAN_FORK or read_at_start(env):
             return self.fresh(*words, stdin=stdin, **env)
         with TemporaryFile() as out:
             code, err = self.into(out.fileno(), *words, stdin=stdin, **env)
@@ -183,13 +182,11 @@ class Shell:
             given.write((stdin or "").encode())
             given.seek(0)
             streams = (given.fileno(), stdout, err.fileno())
-            forked = forks.fork(
+            forked = processes.fork(
                 *words, directory=self.directory, env=environment(**env), streams=streams
             )
-            try:
+            with closing(forked):
                 code = forked.wait(60)
-            finally:
-                forked.kill()
             err.seek(0)
             return code, err.read().decode()
 
@@ -290,7 +287,7 @@ def on_terminal(shell: Shell, *words: str, columns: int = 80) -> tuple[int, str]
     for name in ("COLUMNS", "LINES"):
         env.pop(name, None)
     try:
-        forked = forks.fork(*words, directory=shell.directory, env=env, streams=(theirs,) * 3)
+        forked = processes.fork(*words, directory=shell.directory, env=env, streams=(theirs,) * 3)
     finally:
         os.close(theirs)
     sent = b""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from replayt_cli.main import main
-from tests.cli import parsers
+from tests.forked import parsers
 
 
 def race(words: list[str], round_: str) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from replayt_cli.render.columns import columns_of
-from tests.cli import forks
 from tests.cli.helpers import environment
+from tests.forked.processes import Forked, fork
 
 pexpect = pytest.importorskip("pexpect", reason="pexpect drives the pseudo-terminal")
 ptyprocess = pytest.importorskip("ptyprocess", reason="pexpect needs it")
@@ -24,9 +24,9 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class _Forked(ptyprocess.PtyProcess):
-    """Our side of the terminal of a process that the server of forks is the parent of."""
+    """Our side of the terminal of a process whose parent is the server of forks."""
 
-    def __init__(self, forked: forks.Forked, ours: int) -> None:
+    def __init__(self, forked: Forked, ours: int) -> None:
         super().__init__(forked.pid, ours)
         self.delayafterclose = 0  # `wait` needs no time for what the kernel still has to do
         self._forked = forked
@@ -58,7 +58,7 @@ class _Spawned(pexpect.spawn):
             termios.tcsetattr(theirs, termios.TCSANOW, settings)
             size = struct.pack("HHHH", *options["dimensions"], 0, 0)
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
-            forked = forks.fork(
+            forked = fork(
                 *(word.decode() for word in args[1:]),
                 directory=Path(options["cwd"]),
                 env=options["env"],

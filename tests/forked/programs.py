@@ -18,9 +18,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from tests.forked.server import read_at_start
-
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 PROGRAMS = ("python", "replayt")
 FIRST_LINE = f"#!{sys.executable} -IS"
 CAN_FORK = hasattr(os, "fork") and " " not in sys.executable and len(FIRST_LINE) < 128
@@ -35,12 +34,23 @@ def programs(environment: Mapping[str, str]) -> Path:
     """
     if not CAN_FORK:
         return Path(sys.executable).parent
-    return _served(tuple(sorted(read_at_start(environment).items())))
+    return served(environment)
 
 
 def python(environment: Mapping[str, str]) -> str:
     """The program `python` among these."""
     return str(programs(environment) / "python") if CAN_FORK else sys.executable
+
+
+def read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that the interpreter reads when it starts; a fork cannot read them again."""
+    names = ("PYTHON", "LANG", "LC_")
+    return {name: text for name, text in environment.items() if name.startswith(names)}
+
+
+def served(environment: Mapping[str, str]) -> Path:
+    """The directory of the socket of the server that forks for this environment."""
+    return _served(tuple(sorted(read_at_start(environment).items())))
 
 
 @cache
@@ -59,17 +69,20 @@ def _served(at_start: tuple[tuple[str, str], ...]) -> Path:
 
 def _start(listener: socket.socket, folder: Path, at_start: tuple[tuple[str, str], ...]) -> None:
     others = {name: os.environ[name] for name in os.environ.keys() - read_at_start(os.environ)}
-    server = subprocess.Popen(
-        [sys.executable, str(HERE / "server.py"), str(listener.fileno()), str(folder)],
-        env={**others, **dict(at_start)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        pass_fds=[listener.fileno()],
-        start_new_session=True,  # Ctrl-C is for the tests; it ends with them
-    )
-    assert server.stdin is not None
+    ours, theirs = socket.socketpair()
+    with theirs:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked.server", str(listener.fileno()), str(folder)],
+            cwd=ROOT,
+            env={**others, **dict(at_start)},
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),  # no file: Python shall take neither for one that can be sought
+            pass_fds=[listener.fileno()],
+            start_new_session=True,  # Ctrl-C is for the tests; it ends with them
+        )
 
     def end() -> None:
-        server.communicate()
+        ours.close()
+        server.wait()
 
     atexit.register(end)

@@ -1,9 +1,9 @@
 """A Python that has imported replayt already and forks for each command that it is handed.
 
-`python server.py DESCRIPTOR FOLDER`: it listens at that descriptor, and removes the folder of its
-socket at the end, which is when its stdin is closed. A fork gets the arguments, the environment,
-the directory and the streams of the caller, so a command runs as in a process that was just
-started, but for the third of a second that the imports take. What a fork cannot do alike is
+`python -m tests.forked.server DESCRIPTOR FOLDER`: it listens at that descriptor, and removes the
+folder of its socket at the end, which is when its stdin is closed. A fork gets the arguments, the
+environment, the directory and the streams of the caller, so a command runs as in a process that was
+just started, but for the third of a second that the imports take. What a fork cannot do alike is
 refused: see `can_run`.
 """
 
@@ -18,10 +18,8 @@ import selectors
 import shutil
 import signal
 import socket
-import struct
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -29,24 +27,26 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tests.forked import parsers
+from tests.forked.client import NUMBER, START_IT_YOURSELF
+from tests.forked.programs import read_at_start
+
 PACKAGES = ("replayt_core", "replayt_llm", "replayt_store", "replayt_cli", "replayt")
 BESIDE = ("httpx", "duckdb", "typer", "jinja2", "yaml")
 """What these import in functions, when they need it."""
-NUMBER = struct.Struct("!i")
-STREAMS = (sys.stdin, sys.stdout, sys.stderr)
-START_IT_YOURSELF = -1000
-"""The answer where only a fresh interpreter will do. No process ends with this code."""
+STREAMS = ("stdin", "stdout", "stderr")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What a caller wants to be run, and the descriptors of its three streams."""
+    """What a caller wants to be run: what `client.ask` says of it, with descriptors of ours."""
 
     arguments: list[str]
     directory: str
     environment: dict[str, str]
     umask: int
-    streams: list[int]
+    streams: dict[int, int]
+    terminal: bool
 
     @property
     def program(self) -> str:
@@ -64,12 +64,6 @@ def import_all() -> None:
     for name in BESIDE:
         with suppress(ImportError):
             import_module(name)
-
-
-def read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that the interpreter reads when it starts; a fork cannot read them again."""
-    names = ("PYTHON", "LANG", "LC_")
-    return {name: text for name, text in environment.items() if name.startswith(names)}
 
 
 def can_run(command: Command) -> bool:
@@ -92,14 +86,15 @@ def received(connection: socket.socket) -> Command | None:
         for stream in streams:
             os.close(stream)
         return None
-    umask, directory, count, *rest = os.fsdecode(body).split("\0")
+    given, terminal, umask, directory, count, *rest = os.fsdecode(body).split("\0")
     variables = (variable.partition("=") for variable in rest[int(count) :])
     return Command(
         arguments=rest[: int(count)],
         directory=directory,
         environment={name: text for name, _, text in variables},
         umask=int(umask),
-        streams=list(streams),
+        streams=dict(zip(map(int, given), streams, strict=True)),
+        terminal=terminal == "1",
     )
 
 
@@ -112,7 +107,7 @@ class Server:
         self._woken, self._wakes = socket.socketpair()
         self._woken.setblocking(False)
         self._wakes.setblocking(False)
-        signal.set_wakeup_fd(self._wakes.fileno())
+        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._selector = selectors.DefaultSelector()
         for source in (sys.stdin, self._listener, self._woken):
@@ -124,6 +119,7 @@ class Server:
         while True:
             for key, _ in self._selector.select():
                 if key.fileobj is sys.stdin:
+                    self._end()
                     return None
                 if key.fileobj is self._woken:
                     with suppress(BlockingIOError):
@@ -142,14 +138,16 @@ class Server:
             return None
         if not can_run(command):
             self._answer(connection, START_IT_YOURSELF)
+            connection.close()
         elif pid := os.fork():
+            self._answer(connection, pid)
             self._running[pid] = connection
             self._selector.register(connection, selectors.EVENT_READ)
         else:
             self._let_go()
             connection.close()
             return command
-        for stream in command.streams:
+        for stream in command.streams.values():
             os.close(stream)
         return None
 
@@ -163,10 +161,11 @@ class Server:
             with suppress(KeyError):  # it was forsaken
                 self._selector.unregister(connection)
             self._answer(connection, os.waitstatus_to_exitcode(status))
+            connection.close()
 
-    def _answer(self, connection: socket.socket, code: int) -> None:
-        with connection, suppress(OSError):  # a caller that was ended
-            connection.sendall(NUMBER.pack(code))
+    def _answer(self, connection: socket.socket, number: int) -> None:
+        with suppress(OSError):  # a caller that was ended
+            connection.sendall(NUMBER.pack(number))
 
     def _forsake(self, connection: Any) -> None:
         """The caller was ended, so what runs in its place is ended too."""
@@ -175,8 +174,15 @@ class Server:
                 self._selector.unregister(connection)
                 os.kill(pid, signal.SIGKILL)
 
+    def _end(self) -> None:
+        """Whoever started the server has gone, and all that called it goes with that."""
+        self._let_go()
+        for pid in self._running:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
     def _let_go(self) -> None:
-        """In a fork: nothing of the server stays open, and no signal comes to it."""
+        """In a fork and at the end: nothing of the server stays open, no signal comes to it."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
@@ -186,17 +192,31 @@ class Server:
 
 def take_the_place(command: Command) -> None:
     """Makes this process the one that the caller started."""
-    for number, given in enumerate(command.streams):
+    for number, name in enumerate(STREAMS):
+        stream: Any = getattr(sys, name)
+        if number not in command.streams:
+            os.close(number)
+            setattr(sys, name, None)
+            setattr(sys, f"__{name}__", None)
+            continue
+        given = command.streams[number]
         os.dup2(given, number)
         os.close(given)
-        stream: Any = STREAMS[number]
         if not stream.write_through:  # the interpreter looks for a terminal when it starts
-            stream.reconfigure(line_buffering=stream is sys.stderr or os.isatty(number))
+            stream.reconfigure(line_buffering=name == "stderr" or os.isatty(number))
+    if command.terminal:
+        import fcntl
+        import termios
+
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(command.directory)
     os.umask(command.umask)
     os.environ.clear()
     os.environ.update(command.environment)
     time.tzset()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        del sys.modules[name]  # a program may have modules of that name
 
 
 def run(command: Command) -> None:
@@ -246,8 +266,9 @@ def leave(codes: list[int]) -> None:
     """The end of a process that has an exit code; the interpreter sees to any other end."""
     if codes:
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
         except (OSError, ValueError):
             return
         os._exit(codes[0] & 0xFF)
@@ -255,15 +276,17 @@ def leave(codes: list[int]) -> None:
 
 def main() -> None:
     number, folder = sys.argv[1:]
-    import_all()
-    gc.collect()
-    gc.freeze()  # a fork that looks through what is here would have to copy it
-    command = Server(socket.socket(fileno=int(number))).serve()
-    if command is None:
-        shutil.rmtree(folder)
-    else:
-        take_the_place(command)
-        run_and_leave(command)
+    with parsers.kept():
+        import_all()
+        parsers.make_all()
+        gc.collect()
+        gc.freeze()  # a fork that looks through what is here would have to copy it
+        command = Server(socket.socket(fileno=int(number))).serve()
+        if command is None:
+            shutil.rmtree(folder)
+        else:
+            take_the_place(command)
+            run_and_leave(command)
 
 
 if __name__ == "__main__":

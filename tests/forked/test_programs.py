@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked.programs import CAN_FORK, programs, python
+from tests.forked.programs import CAN_FORK, ROOT, programs, python
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="nothing is forked here")
 
@@ -28,11 +28,36 @@ def seen():
         yield stream.name, stream.mode, stream.encoding, stream.errors, stream.isatty()
         yield stream.line_buffering, stream.write_through
     yield [signal.getsignal(number) for number in sorted(signal.valid_signals())]
+    yield sys.stdin.seekable(), sys.stdout.seekable()
     yield threading.active_count(), sys.modules["__main__"].seen is seen
 
 for line in seen():
     print(line)
 print(sys.argv[0], file=sys.stderr)
+"""
+CLOSED = """
+import os, sys
+
+seen = os.open("seen", os.O_WRONLY | os.O_CREAT)  # gets the first number that is free
+streams = (sys.stdin, sys.__stdin__, sys.stdout, sys.__stdout__, sys.stderr, sys.__stderr__)
+os.write(seen, repr((seen, [stream is None for stream in streams])).encode())
+"""
+OWNER = """
+import os, sys
+from pathlib import Path
+from tests.forked.processes import fork
+from tests.forked.programs import served
+
+words = ("run", "waits.py")
+forked = fork(*words, directory=Path(sys.argv[1]), env=os.environ, streams=(0, None, 2))
+print(served(os.environ), flush=True)
+forked.wait(600)
+"""
+WAITS = """
+import sys
+
+print("begun", file=sys.stderr, flush=True)
+sys.stdin.read()
 """
 FORKED = "import sys; print('replayt_cli.main' in sys.modules)"
 
@@ -115,6 +140,22 @@ def test_the_commands_beside_it_work_in_a_pipe_of_the_shell(tmp_path: Path) -> N
     assert said.endswith("\n0 0\n")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_stays_closed(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "closed.py").write_text(CLOSED, encoding="utf-8")
+
+    def seen(program: str) -> str:
+        line = f'"$1" closed.py {closed}'
+        ended = done("bash", "-c", line, "bash", program, cwd=tmp_path)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+        return (tmp_path / "seen").read_text(encoding="utf-8")
+
+    fresh = seen(sys.executable)
+    (tmp_path / "seen").unlink()
+    assert seen(python(os.environ)) == fresh
+    assert "True" in fresh
+
+
 def test_what_runs_ends_with_whoever_called_it(tmp_path: Path) -> None:
     code = "import sys, time; print('begun', flush=True); time.sleep(600)"
     with subprocess.Popen(
@@ -124,6 +165,26 @@ def test_what_runs_ends_with_whoever_called_it(tmp_path: Path) -> None:
         assert called.stdout.readline() == "begun\n"
         called.send_signal(signal.SIGKILL)
         assert called.stdout.read() == "", "the last that holds the pipe is gone"
+
+
+def test_nothing_is_left_of_a_test_process_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "waits.py").write_text(WAITS, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, tmp_path],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as owner:
+        assert owner.stdout is not None
+        assert owner.stderr is not None
+        folder = Path(owner.stdout.readline().strip())
+        assert folder.is_dir()
+        assert owner.stderr.readline() == "begun\n"
+        owner.send_signal(signal.SIGKILL)
+        assert owner.stderr.read() == "", "the server and its fork held it, and are gone"
+        assert not folder.exists()
 
 
 def test_a_caller_that_sends_half_a_command_is_in_nobodys_way(tmp_path: Path) -> None:
