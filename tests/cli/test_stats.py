@@ -266,7 +266,7 @@ from replayt_cli.main import main
 from replayt_cli.render.live.progress import Progress
 from replayt_store import _index_parts, _index_readers
 
-_index_parts.WORTHWHILE = 1
+_index_parts.WORTHWHILE = _index_parts.BLOCK = 1
 fresh_index.readers = lambda: 2
 start, started = _index_readers._started, []
 

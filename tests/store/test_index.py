@@ -569,6 +569,61 @@ def test_where_no_index_can_be_kept_it_lives_in_memory(store: JSONLStore) -> Non
     assert (store.directory / ".index").read_text() == "a file is in the way"
 
 
+def test_what_was_read_before_the_file_was_lost_is_told(store: JSONLStore) -> None:
+    """The second look finds it in memory: each run is read once, and counted."""
+    some_runs(store)
+    (store.directory / ".index").write_text("a file is in the way")
+    index, source = settled_index(store, database(store))
+    with index:
+        found = index.refresh()
+        assert (found.runs, found.read, found.removed) == (4, 4, 0)
+        assert sorted(source.read_ids) == ["broken", "cut", "done", "waits"]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_directory_whose_name_is_no_utf8_is_indexed_too(tmp_path: Path, damaged: bool) -> None:
+    """SQLite tells names as text, and keeps no text with such bytes."""
+    store = JSONLStore(not_utf8(tmp_path), sync="os")
+    some_runs(store)
+    before = summaries(store)
+    if damaged:
+        with store.path("hurt").open("wb") as file:
+            file.write(b"\xff\n")
+    for look in (RunIndex.refresh, RunIndex.check, RunIndex.rebuild):
+        with RunIndex.of(store) as index:
+            look(index)
+            assert {key: value for key, value in listed(index).items() if key != "hurt"} == before
+            hurt = index.get("hurt")
+            assert ("\\udcff" in str(hurt and hurt.problem)) == damaged
+    assert database(store).is_file()
+
+
+def test_an_index_in_such_a_directory_is_copied_while_somebody_holds_it(tmp_path: Path) -> None:
+    store = JSONLStore(not_utf8(tmp_path), sync="os")
+    some_runs(store)
+    database(store).parent.mkdir()
+    with settled_index(store, database(store))[0] as index:
+        index.refresh()
+    holder = sqlite3.connect(database(store), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    completed(store, "new")
+    index, source = settled_index(store, database(store))
+    with index:
+        assert index.refresh().read == 1
+        assert set(source.read_ids) == {"new"}, "the others are in the copy"
+        assert listed(index) == summaries(store)
+    holder.close()
+
+
+def not_utf8(tmp_path: Path) -> Path:
+    directory = Path(os.fsdecode(os.fsencode(tmp_path) + b"/a\xffb"))
+    try:
+        directory.mkdir()
+    except OSError:
+        pytest.skip("names are UTF-8 here")
+    return directory
+
+
 def test_an_index_that_somebody_holds_locked_is_copied_not_waited_for(store: JSONLStore) -> None:
     """What is there is used and what changed is read, without a long wait."""
     some_runs(store)

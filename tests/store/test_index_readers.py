@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 
 from replayt_core import MemoryStore, RunSummary, summarize
 from replayt_store import JSONLStore, MirrorStore, _index_parts, _index_readers
+from replayt_store._index_rows import CALL_COLUMNS, COLUMNS
 from replayt_store._index_sources import FileSource
 from replayt_store.index import RunIndex
 from replayt_store.sqlite import SQLiteStore
@@ -70,7 +72,7 @@ def store(logs: Path, tmp_path: Path) -> JSONLStore:
 
 @pytest.fixture(autouse=True)
 def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_index_parts, "WORTHWHILE", 10)
+    monkeypatch.setattr(_index_parts, "WORTHWHILE", 10)  # bytes
 
 
 @pytest.fixture
@@ -182,16 +184,51 @@ def test_the_default_is_one_process(
     assert started_processes == []
 
 
-def test_few_runs_are_read_by_one_process(
+@pytest.mark.parametrize(("share", "processes"), [(1.5, 0), (0.5, 2)])
+def test_how_much_there_is_to_read_decides_not_how_many_runs(
+    store: JSONLStore,
+    share: float,
+    processes: int,
+    monkeypatch: pytest.MonkeyPatch,
+    started_processes: list[subprocess.Popen[bytes]],
+) -> None:
+    written = sum(path.stat().st_size for path in store.directory.iterdir())
+    assert written > 10 * RUNS
+    monkeypatch.setattr(_index_parts, "WORTHWHILE", int(written * share))
+    with RunIndex.of(store, readers=2) as index:
+        index.refresh()
+        assert len(started_processes) == processes
+        assert rows(index) == rows_by_one_process(store)
+
+
+def test_one_block_is_read_by_one_process(
     store: JSONLStore,
     monkeypatch: pytest.MonkeyPatch,
     started_processes: list[subprocess.Popen[bytes]],
 ) -> None:
-    monkeypatch.setattr(_index_parts, "WORTHWHILE", RUNS + 2)
+    """However large its logs are: the others would wait."""
+    monkeypatch.setattr(_index_parts, "BLOCK", RUNS + 1)
     with RunIndex.of(store, readers=2) as index:
-        index.refresh()
-        assert rows(index) == rows_by_one_process(store)
+        assert index.refresh().read == RUNS + 1
     assert started_processes == []
+
+
+def test_how_much_there_is_is_told_by_a_few_of_many_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted: at most so many looks, and a log that is gone does not count."""
+    for number in range(1_000):
+        (tmp_path / f"r{number:03}.jsonl").write_bytes(b"x" * 7)
+    source = FileSource(JSONLStore(tmp_path))
+    run_ids = sorted(source.listing({}, each=False))
+    looks: list[Any] = []
+    look = os.lstat
+    monkeypatch.setattr(os, "lstat", lambda path: looks.append(path) or look(path))
+    assert source.size(run_ids) == 7_000
+    assert 100 <= len(looks) <= 200
+    (tmp_path / "r000.jsonl").unlink()
+    assert source.size(run_ids[:3]) == 14
+    assert source.size([]) == 0
 
 
 class OddStore(JSONLStore):
@@ -206,8 +243,10 @@ class OddStore(JSONLStore):
 def test_a_store_that_another_process_cannot_open_alike_is_read_by_one(
     tmp_path: Path,
     make: Callable[[Path], Any],
+    monkeypatch: pytest.MonkeyPatch,
     started_processes: list[subprocess.Popen[bytes]],
 ) -> None:
+    monkeypatch.setattr(_index_parts, "BLOCK", 2)
     store = make(tmp_path)
     for number in range(12):
         completed(store, f"r{number}")
@@ -216,8 +255,8 @@ def test_a_store_that_another_process_cannot_open_alike_is_read_by_one(
     assert started_processes == []
 
 
-# What may become of a reader: it never starts, is killed, is cut off in mid-answer, or says what
-# nobody asked for.
+# What may become of a reader: it never starts, is killed, is cut off in mid-answer, says what
+# nobody asked for, or somebody else writes to its stdout first.
 HALF = """
 import os, sys
 sys.path[:] = sys.argv[2:]
@@ -237,6 +276,13 @@ class Out:
 sys.stdout = type("Half", (), {"buffer": Out()})
 _index_readers.serve(sys.argv[1])
 """
+FIRST = """
+import os, sys
+sys.path[:] = sys.argv[2:]
+os.write(1, {data!r})
+from replayt_store import _index_readers
+_index_readers.serve(sys.argv[1])
+"""
 SAID = """
 import os, sys
 data = {data!r}
@@ -251,6 +297,23 @@ FATES = {
     "it answers something else": SAID.format(data=b"[1,2]"),
     "it answers of other runs": SAID.format(data=b'[[],[],["r9999"]]'),
     "it answers nothing of nothing": SAID.format(data=b"[[],[],[]]"),
+    "it answers twice of one run": SAID.format(data=b'[[],[],["broken","broken"]]'),
+    "it answers of a run in a row without an id": SAID.format(data=b'[[[]],[],["broken"]]'),
+    "it answers a row that is no row": SAID.format(data=b"[[7],[],[]]"),
+    "it answers a row that is too short": SAID.format(data=b'[[["broken"]],[],[]]'),
+    "it answers a row of lists": SAID.format(
+        data=to_json([[["broken", *[[]] * (len(COLUMNS) - 1)]], [], []])
+    ),
+    "it answers calls of another run": SAID.format(
+        data=to_json([[], [["waits", *[1] * (len(CALL_COLUMNS) - 1)]], ["broken"]])
+    ),
+    "it answers calls that are too short": SAID.format(
+        data=to_json([[["broken", *[1] * (len(COLUMNS) - 1)]], [["broken"]], []])
+    ),
+    "it answers a list where a run should be": SAID.format(data=b'[[],[],[["broken"]]]'),
+    "it says something first": FIRST.format(data=b"hello from a hook\n"),
+    "it says a short word first": FIRST.format(data=b"\x01" + bytes(7)),
+    "it promises more than there is": FIRST.format(data=b"\xff\xff\xff\x1f" + bytes(4)),
 }
 
 
@@ -337,6 +400,75 @@ def test_a_log_that_changes_while_it_is_read_is_read_again(store: JSONLStore) ->
         check_numbers(store, index)
 
 
+def test_who_answered_wrongly_is_not_asked_again(
+    store: JSONLStore,
+    monkeypatch: pytest.MonkeyPatch,
+    read_here: list[str],
+    started_processes: list[subprocess.Popen[bytes]],
+) -> None:
+    """It would stay one answer behind. Counted: each run is read here, and read once."""
+    said = to_json([[], [], ["nobody-asked"]])
+    monkeypatch.setattr(
+        _index_readers, "_PROGRAM", FIRST.format(data=len(said).to_bytes(8, "little") + said)
+    )
+    asked_for = 0
+    receive = _index_readers._received
+
+    def noted(*arguments: Any) -> Any:
+        nonlocal asked_for
+        asked_for += 1
+        return receive(*arguments)
+
+    monkeypatch.setattr(_index_readers, "_received", noted)
+    with RunIndex.of(store, readers=2) as index:
+        index.refresh()
+        assert sorted(read_here) == sorted({*store.run_ids(), "empty"})
+        check_numbers(store, index)
+    assert asked_for == len(started_processes) == 2
+
+
+def test_hooks_of_the_environment_do_not_run_in_a_reader(
+    store: JSONLStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_here: list[str]
+) -> None:
+    """A `sitecustomize` that prints would say its word before the reader does."""
+    import venv
+
+    home = tmp_path / "venv"
+    venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(home)
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    (packages,) = [path for path in home.rglob("site-packages") if not path.is_symlink()]
+    (packages / "hook.pth").write_text("import sys; print('hook', flush=True)\n")
+    found = subprocess.run([python, "-I", "-c", ""], capture_output=True, check=True)
+    assert b"hook" in found.stdout
+    monkeypatch.setattr(sys, "executable", str(python))
+    with RunIndex.of(store, readers=2) as index:
+        index.refresh()
+        assert read_here == []
+        check_numbers(store, index)
+
+
+@pytest.mark.parametrize("entry", ["a\0b", "a\ud800b"], ids=["a zero byte", "a lone surrogate"])
+def test_where_the_path_cannot_be_handed_over_one_process_reads(
+    store: JSONLStore, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RunIndex.of(store, readers=2) as index:
+        index.refresh()  # what is imported late is there
+        monkeypatch.setattr(sys, "path", [*sys.path, entry])
+        assert index.rebuild().runs == RUNS
+        check_numbers(store, index)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere pipes cannot be made larger")
+def test_where_pipes_cannot_be_made_larger_readers_help_all_the_same(
+    store: JSONLStore, monkeypatch: pytest.MonkeyPatch, read_here: list[str]
+) -> None:
+    monkeypatch.setattr(_index_readers, "_ROOM", 1 << 30)  # more than the system allows anybody
+    with RunIndex.of(store, readers=2) as index:
+        assert index.refresh().runs == RUNS
+        assert read_here == []
+        check_numbers(store, index)
+
+
 # A program without a guard for its main part, as people write them; it ends as it is told.
 PROGRAM = """
 import os, signal, sys
@@ -407,12 +539,22 @@ def test_ctrl_c_ends_the_readers_too(store: JSONLStore, tmp_path: Path, whom: st
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
 def test_ctrl_c_does_not_wait_for_a_reader(
     store: JSONLStore,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     started_processes: list[subprocess.Popen[bytes]],
 ) -> None:
     """This one interrupts whoever waits for its answer, and goes on for a long time."""
-    program = "import os, time; os.kill(os.getppid(), 2); time.sleep(600)"
-    monkeypatch.setattr(_index_readers, "_PROGRAM", program)
+    asked_for = tmp_path / "asked-for"
+    os.mkfifo(asked_for)
+    program = f"open({str(asked_for)!r}).close(); import os, time; os.kill(os.getppid(), 2)"
+    monkeypatch.setattr(_index_readers, "_PROGRAM", f"{program}; time.sleep(600)")
+    receive = _index_readers._received
+
+    def waits(*arguments: Any) -> Any:
+        asked_for.open("w").close()  # which waits until the reader is there
+        return receive(*arguments)
+
+    monkeypatch.setattr(_index_readers, "_received", waits)
     with RunIndex.of(store, readers=1) as index, pytest.raises(KeyboardInterrupt):
         index.refresh()
     assert [process.returncode for process in started_processes] == [-signal.SIGKILL]

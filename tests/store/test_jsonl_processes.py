@@ -250,6 +250,54 @@ def test_a_child_forked_while_other_threads_append_can_use_the_store(tmp_path: P
         assert found == list(range(1, len(found) + 1))
 
 
+FORKS_DURING_AN_IMPORT = """
+import os, sys, threading
+from replayt_store import JSONLStore
+
+store = JSONLStore(sys.argv[1])
+inside, forking = threading.Event(), threading.Event()
+
+
+class Held:
+    def find_spec(self, name, path=None, target=None):
+        if name == "replayt_core.chain":
+            inside.set()
+            forking.wait(60)
+
+
+def first_use():
+    with store.lock("r1"):
+        pass
+
+
+sys.meta_path.insert(0, Held())
+os.register_at_fork(before=forking.set)  # the last to be registered is the first to be called
+thread = threading.Thread(target=first_use)
+thread.start()
+assert inside.wait(60)
+pid = os.fork()
+if pid == 0:
+    import signal
+    signal.alarm(20)
+    list(store.read("r2"))
+    os._exit(0)
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_a_child_forked_while_a_thread_first_uses_the_store_can_use_it(tmp_path: Path) -> None:
+    """What reads and writes is imported then: a child would wait for a thread it does not have."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS_DURING_AN_IMPORT, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
 def test_a_started_program_inherits_no_lock(tmp_path: Path) -> None:
     store = JSONLStore(tmp_path / "runs")
     with store.lock("r1"):

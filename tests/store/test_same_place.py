@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ import pytest
 from replayt_core import MemoryStore
 from replayt_core.ports import EventStore
 from replayt_store import JSONLStore, MirrorStore, SQLiteStore
+from replayt_store._index_sources import lines_of
+from replayt_store.index import RunIndex
 from replayt_store.mirror import same_place
+from tests.store.runs import completed
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 
@@ -25,6 +29,61 @@ def test_the_same_path_is_the_same_place_before_anything_is_there(
     assert same_place(kind("runs"), kind("below/../runs"))
     assert not same_place(kind("runs"), kind("others"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [JSONLStore, SQLiteStore])
+def test_a_later_chdir_does_not_move_a_place(
+    kind: type[JSONLStore] | type[SQLiteStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a store reads and writes counts, not what its path would be now."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    here = kind("runs")
+    monkeypatch.chdir(tmp_path / "there")
+    there = kind("runs")
+    assert (here.place, there.place) == (
+        str(tmp_path / "here" / "runs"),
+        str(tmp_path / "there" / "runs"),
+    )
+    assert not same_place(here, there)
+    assert same_place(here, kind(tmp_path / "here" / "runs"))
+    MirrorStore(here, there)
+    with pytest.raises(ValueError, match="is the primary itself"):
+        MirrorStore(here, kind(tmp_path / "here" / "runs"))
+
+
+@pytest.mark.parametrize("kind", [JSONLStore, SQLiteStore])
+def test_an_index_reads_where_its_store_reads(
+    kind: type[JSONLStore] | type[SQLiteStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    store = kind("runs")
+    monkeypatch.chdir(tmp_path / "there")
+    completed(store, "r")
+    with RunIndex.of(store) as index:
+        index.refresh()
+        assert [run.run_id for run in index.runs()] == ["r"]
+    lines = b"".join(event.line + b"\n" for event in store.read("r"))
+    assert b"".join(lines_of(store, "r", 1_000)) == lines
+    assert [path.name for path in tmp_path.rglob("*.sqlite3*")] or kind is SQLiteStore
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_store_of_somebody_else_is_taken_by_its_path(tmp_path: Path) -> None:
+    """Also where it means something of its own by `place`."""
+
+    class Theirs(MemoryStore):
+        def __init__(self, directory: object, place: object) -> None:
+            super().__init__()
+            self.directory, self.place = directory, place
+
+    runs = JSONLStore(tmp_path / "runs")
+    assert same_place(runs, Theirs(tmp_path / "runs", None))
+    assert not same_place(runs, Theirs(tmp_path / "others", None))
+    assert not same_place(runs, Theirs(None, str(tmp_path / "runs")))
 
 
 @links
@@ -61,3 +120,27 @@ def test_a_mirror_of_itself_is_refused(tmp_path: Path, strict: bool) -> None:
     for primary, mirror in pairs:
         with pytest.raises(ValueError, match="is the primary itself"):
             MirrorStore(primary, MemoryStore(), mirror, strict=strict)
+
+
+def test_one_place_is_named_once_among_mirrors_also_inside_of_them(tmp_path: Path) -> None:
+    def runs() -> JSONLStore:
+        return JSONLStore(tmp_path / "runs")
+
+    def copy() -> SQLiteStore:
+        return SQLiteStore(tmp_path / "copy.db")
+
+    twice: list[tuple[str, Callable[[], MirrorStore]]] = [
+        ("copy.db.* is there twice", lambda: MirrorStore(runs(), copy(), copy())),
+        ("runs.* is the primary itself", lambda: MirrorStore(runs(), MirrorStore(copy(), runs()))),
+        ("runs.* is the primary itself", lambda: MirrorStore(MirrorStore(runs(), copy()), runs())),
+        ("copy.db.* is there twice", lambda: MirrorStore(MirrorStore(runs(), copy()), copy())),
+        (
+            "copy.db.* is there twice",
+            lambda: MirrorStore(runs(), MirrorStore(MemoryStore(), MirrorStore(copy())), copy()),
+        ),
+    ]
+    for said, make in twice:
+        with pytest.raises(ValueError, match=said):
+            make()
+    MirrorStore(MirrorStore(runs(), copy()), MirrorStore(MemoryStore(), MemoryStore()))
+    assert list(tmp_path.iterdir()) == []

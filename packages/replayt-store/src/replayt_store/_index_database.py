@@ -33,6 +33,7 @@ class IndexDatabase:
     def __init__(self, path: str | None) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._in_file = False  # while nothing was kept yet, memory serves instead of a file
         self.losses = 0
         """How often what was kept had to be given up: rows may be missing since."""
 
@@ -83,27 +84,23 @@ class IndexDatabase:
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+        self._in_file = False
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
         """The connection. Reading creates no file: until something is kept, memory serves."""
-        if self._connection is not None and not (create and self._waiting()):
+        waits = create and self._path is not None and not self._in_file
+        if self._connection is not None and not waits:
             return self._connection
         self.close()
         if self._path is not None and (create or os.path.lexists(self._path)):
             try:
                 self._connection = _open_file(self._path)
+                self._in_file = True
             except (sqlite3.Error, OSError) as error:
                 self._recover(error)
         if self._connection is None:
             self._connection = _in_memory()
         return self._connection
-
-    def _waiting(self) -> bool:
-        """Whether there is a path and, since nothing was kept yet, no file in use."""
-        if self._path is None or self._connection is None:
-            return False
-        (_, _, file), *_ = self._connection.execute("PRAGMA database_list").fetchall()
-        return not file
 
     def _recover(self, error: Exception) -> None:
         """After an error of the file: a new file when it is damaged, else what it holds, kept here.
@@ -122,7 +119,7 @@ class IndexDatabase:
                     with suppress(FileNotFoundError):
                         os.unlink(path + suffix)
                 self._connection = _open_file(path)
-                self._path = path
+                self._path, self._in_file = path, True
             return
         self._connection = _copy(path)
 
@@ -193,7 +190,8 @@ def _copy(path: str) -> sqlite3.Connection | None:
         if mode == "immutable=1" and not _is_read_only(path):
             return None
         try:
-            source = sqlite3.connect(f"file:{quote(path)}?{mode}", uri=True, timeout=0)
+            name = quote(os.fsencode(path))  # as bytes, which need not be UTF-8
+            source = sqlite3.connect(f"file:{name}?{mode}", uri=True, timeout=0)
             with closing(source):
                 if not _is_current(source):
                     return None

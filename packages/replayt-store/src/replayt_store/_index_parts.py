@@ -13,8 +13,12 @@ Row = tuple[object, ...]
 BLOCK = 200
 """How many runs a part has at most."""
 _CALLS = 10_000
-WORTHWHILE = 4_000
-"""How many runs take longer to read than it takes to start another process."""
+WORTHWHILE = 1 << 25
+"""How many bytes of logs take clearly longer to read than it takes to start another process.
+
+Some 3,500 runs of 25 events. A run costs a little for itself, too, which counts for nothing here:
+many tiny logs are read by one process although two would be a little sooner.
+"""
 
 
 class Part(NamedTuple):
@@ -36,13 +40,20 @@ def read_stale(
 
     `read` is called once a run. When the iterator is closed, no process is left.
     """
-    directory = source.directory if isinstance(source, FileSource) else None
-    if not readers or directory is None or len(run_ids) < WORTHWHILE:
+    if not isinstance(source, FileSource):
+        return read_parts(source, run_ids, read)
+    directory = source.directory
+    if not readers or directory is None or not _is_much(source, run_ids):
         return read_parts(source, run_ids, read)
     # Imported late: it needs modules that a listing does without.
     from replayt_store._index_readers import read_by_readers
 
     return read_by_readers(source, directory, run_ids, readers, read)
+
+
+def _is_much(source: FileSource, run_ids: Sequence[str]) -> bool:
+    # A single block is one reader's, and this process would only wait for it.
+    return len(run_ids) > BLOCK and source.size(run_ids) >= WORTHWHILE
 
 
 def read_parts(

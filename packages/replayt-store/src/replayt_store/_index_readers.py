@@ -3,25 +3,32 @@
 A reader is a program of its own, started with nothing but a directory and the ids it is to read,
 and it writes nothing but its answers, to a pipe. So no handle and no lock is inherited, the
 caller's program is not run again, and a reader whose parent is gone ends at its next answer. What
-a reader does not answer, whatever became of it, the parent reads itself.
+a reader does not answer, whatever became of it, the parent reads itself; and one whose answer was
+wrong, or not its own, is not asked again.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
+from contextlib import suppress
+from itertools import chain
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from pydantic_core import from_json, to_json
 
 from replayt_store._index_parts import Part, blocks, read_parts
+from replayt_store._index_rows import CALL_COLUMNS, COLUMNS
 from replayt_store._index_sources import FileSource, Source
 from replayt_store.jsonl import JSONLStore
 
 if TYPE_CHECKING:
     import subprocess
+
+if sys.platform == "linux":
+    import fcntl
 
 # With the parent's own path: what is imported is what the parent has imported.
 _PROGRAM = """
@@ -31,7 +38,9 @@ from replayt_store._index_readers import serve
 serve(sys.argv[1])
 """
 _LENGTH = 8
+_LONGEST = 1 << 30  # no answer of ours, but of somebody who writes to stdout before us
 _ROOM = 1 << 20  # a whole answer, where a pipe can be made to hold it
+_VALUES = {str, int, float, bool, type(None)}
 
 
 def read_by_readers(
@@ -58,12 +67,17 @@ class _Readers:
         self._directory = directory
         self._shares = shares
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._wrong: set[int] = set()
 
     def __enter__(self) -> _Readers:
         try:
             for share in self._shares:
-                self._processes.append(_started(self._directory, share))
-        except OSError:  # no more processes, no room for their list: those that are there do
+                process = _started(self._directory, share)
+                self._processes.append(process)
+                _make_room(process.stdout)
+        except (OSError, ValueError):
+            # No more processes, no room for their list, a path that cannot be handed over: those
+            # that are there do.
             pass
         except BaseException:
             self.close()
@@ -87,10 +101,13 @@ class _Readers:
 
     def answers(self, number: int, wanted: dict[str, None]) -> Iterator[Part]:
         """What this reader says of these runs, until they are all told or it says no more."""
-        while wanted and number < len(self._processes):
-            part = _received(self._processes[number].stdout)
-            told = set() if part is None else set(part.run_ids())
-            if part is None or not told or not told <= wanted.keys():
+        while wanted and number < len(self._processes) and number not in self._wrong:
+            process = self._processes[number]
+            part = _received(process.stdout, wanted.keys())
+            if part is None:
+                # What comes next is no answer to what is asked next.
+                self._wrong.add(number)
+                process.kill()
                 return
             yield part
 
@@ -100,7 +117,8 @@ def _started(directory: str, share: Sequence[Sequence[str]]) -> subprocess.Popen
 
     if not sys.executable or getattr(sys, "frozen", False):
         raise FileNotFoundError("no Python to start")
-    arguments = [sys.executable, "-I", *(["-B"] if sys.dont_write_bytecode else [])]
+    # Without `site`, whose hooks run first and may write to stdout; the path is handed over.
+    arguments = [sys.executable, "-I", "-S", *(["-B"] if sys.dont_write_bytecode else [])]
     # A file, not a pipe: whoever fills a pipe may wait for the one who reads it.
     with tempfile.TemporaryFile() as list_file:
         list_file.write("".join(f"{run_id}\n" for block in share for run_id in block).encode())
@@ -110,21 +128,46 @@ def _started(directory: str, share: Sequence[Sequence[str]]) -> subprocess.Popen
             stdin=list_file,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what a reader cannot do, its parent will complain of
-            pipesize=_ROOM if sys.platform == "linux" else -1,
         )
 
 
-def _received(pipe: IO[bytes] | None) -> Part | None:
-    """The next answer; None when there is no whole one any more."""
-    if pipe is None:
-        return None
-    size = pipe.read(_LENGTH)
-    if len(size) < _LENGTH:
-        return None
+def _make_room(pipe: IO[bytes] | None) -> None:
+    """Let a reader write on while its last answer waits, where the system allows it."""
+    if sys.platform == "linux" and pipe is not None:
+        with suppress(OSError):  # refused where this user's pipes hold much already
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _ROOM)
+
+
+def _received(pipe: IO[bytes] | None, wanted: Set[str]) -> Part | None:
+    """The next answer; None when there is none, or none that is right."""
     try:
-        return Part(*from_json(pipe.read(int.from_bytes(size, "little")), cache_strings=False))
-    except (ValueError, TypeError):
+        if pipe is None:
+            return None
+        size = pipe.read(_LENGTH)
+        length = int.from_bytes(size, "little")
+        if len(size) < _LENGTH or length > _LONGEST:
+            return None
+        part = Part(*from_json(pipe.read(length), cache_strings=False))
+        return part if _is_answer(part, wanted) else None
+    # Whatever bytes came: they are no JSON, of another shape, or more than memory holds.
+    except (OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError):
         return None
+
+
+def _is_answer(part: Part, wanted: Set[str]) -> bool:
+    """Whether it is of some of these runs, each once, in rows as they are kept."""
+    read = [row[0] for row in part.runs]
+    ids = [*read, *part.absent]
+    return (
+        bool(ids)
+        and len(set(ids)) == len(ids)
+        and set(ids) <= wanted
+        and {row[0] for row in part.calls} <= set(read)
+        and set(map(type, chain(part.runs, part.calls))) <= {list}
+        and set(map(len, part.runs)) <= {len(COLUMNS)}
+        and set(map(len, part.calls)) <= {len(CALL_COLUMNS)}
+        and set(map(type, chain.from_iterable((*part.runs, *part.calls)))) <= _VALUES
+    )
 
 
 def serve(directory: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +31,7 @@ EMPTY = ""
 """The mark of a log without a byte: a run that does not exist yet."""
 _PIECE = 1 << 22
 _EVENTS = 1_000
+_LOOKS = 200
 _GENERATED = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -73,7 +74,7 @@ class FileSource:
         system: System | None = None,
     ) -> None:
         self._store = store
-        self._root = os.path.abspath(store.directory)
+        self._root = store.place
         self._prefix = self._root + os.sep
         self._now_ns = now_ns
         self._system = system or System()
@@ -83,6 +84,15 @@ class FileSource:
     def directory(self) -> str | None:
         """Where another process reads the same; None for a store with other parts than ours."""
         return self._root if self._plain else None
+
+    def size(self, run_ids: Sequence[str]) -> int:
+        """About how many bytes these logs have, by a look at a few of them."""
+        looked_at = run_ids[:: len(run_ids) // _LOOKS + 1]
+        total = 0
+        for run_id in looked_at:
+            with suppress(OSError):  # it is gone
+                total += os.lstat(self._path(run_id)).st_size
+        return total * len(run_ids) // max(len(looked_at), 1)
 
     def place(self) -> str | None:
         """The mark of the directory, which changes when a file comes, goes or is replaced."""
@@ -261,7 +271,9 @@ def read_events(store: EventStore, run_id: str) -> tuple[DigestBuilder, str | No
         for event in store.read(run_id):
             builder.feed(event)
     except StoreError as error:
-        return builder, " ".join(str(error).split())
+        # A path in it may hold bytes that are no UTF-8, which neither SQLite nor JSON can keep.
+        text = str(error).encode(errors="backslashreplace").decode()
+        return builder, " ".join(text.split())
     return builder, None
 
 
@@ -294,7 +306,7 @@ def lines_of(store: EventStore, run_id: str, count: int) -> Iterator[bytes]:
     """The first `count` lines of a run, each with its newline, in pieces; fewer if it has fewer."""
     store = reading(store)
     if isinstance(store, JSONLStore):
-        yield from _file_lines(f"{os.path.abspath(store.directory)}{os.sep}{run_id}.jsonl", count)
+        yield from _file_lines(f"{store.place}{os.sep}{run_id}{SUFFIX}", count)
         return
     kept: list[bytes] = []
     with suppress(StoreError):

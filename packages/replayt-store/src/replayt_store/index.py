@@ -19,7 +19,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from replayt_core.ports.store import EventStore, ListsRuns
 from replayt_store._index_columns import Ahead, Columns, read_columns
@@ -52,6 +52,13 @@ class Refreshed:
     removed: int
 
 
+class _Looked(NamedTuple):
+    """The runs that one look has read, and those that it found gone."""
+
+    read: Collection[str]
+    gone: Collection[str]
+
+
 class RunIndex:
     """The index of one store; use it as a context manager, from one thread at a time.
 
@@ -74,19 +81,17 @@ class RunIndex:
         is its file with `.index` added, that of a `MirrorStore` is its primary's. For any other
         store it lives in memory, and a store that cannot list its runs is read whole each time.
 
-        Where several thousand runs of a `JSONLStore` are to be read, up to `readers` further
-        processes help; none of them outlives the call. Otherwise this process alone reads.
+        Where many runs of a `JSONLStore` are to be read, some 32 MiB or more, up to `readers`
+        further processes help; none of them outlives the call. Otherwise this process alone reads.
         """
         store = reading(store)
         if isinstance(store, JSONLStore):
-            folder = os.path.join(os.path.abspath(store.directory), ".index")
-            return cls(FileSource(store), os.path.join(folder, "runs.sqlite3"), readers=readers)
+            path = os.path.join(store.place, ".index", "runs.sqlite3")
+            return cls(FileSource(store), path, readers=readers)
         if isinstance(store, ListsRuns):
             from replayt_store.sqlite import SQLiteStore
 
-            beside = (
-                f"{os.path.abspath(store.file)}.index" if isinstance(store, SQLiteStore) else None
-            )
+            beside = f"{store.place}.index" if isinstance(store, SQLiteStore) else None
             return cls(ListedSource(store, store), beside)
         return cls(PlainSource(store))
 
@@ -137,21 +142,26 @@ class RunIndex:
     def _checked(self, progress: Progress | None = None) -> Refreshed:
         return self._kept(lambda: self._refresh_listed(self._source.place(), progress, each=True))
 
-    def _kept(self, look: Callable[[], Refreshed]) -> Refreshed:
+    def _kept(self, look: Callable[[], _Looked]) -> Refreshed:
         """Look, and look again when the file was lost meanwhile and rows with it."""
+        read, gone = set[str](), set[str]()
         while True:
             losses = self._database.losses
-            found = look()
+            looked = look()
+            runs = self._database.read(_count)
+            # What the first look has read, the second may find, and is told of all the same.
+            read.update(looked.read)
+            gone.update(looked.gone)
             if self._database.losses == losses:
-                return found
+                return Refreshed(runs=runs, read=len(read), removed=len(gone))
 
-    def _refresh(self, progress: Progress | None) -> Refreshed:
+    def _refresh(self, progress: Progress | None) -> _Looked:
         place = self._source.place()
         if place is not None and place == self._database.read(_stored_place):
             return self._refresh_watched(place, progress)
         return self._refresh_listed(place, progress, each=False)
 
-    def _refresh_watched(self, place: str, progress: Progress | None) -> Refreshed:
+    def _refresh_watched(self, place: str, progress: Progress | None) -> _Looked:
         """No file came or went: only runs without an end, or just written, can differ."""
         watched = self._database.read(_watched)
         looked = {run_id: self._source.changed(run_id, mark) for run_id, mark in watched.items()}
@@ -165,11 +175,11 @@ class RunIndex:
 
         if stale or gone:
             self._read_and_write(stale, progress, after, lambda db: self._remove(db, gone))
-        return Refreshed(runs=self._database.read(_count), read=len(stale), removed=len(gone))
+        return _Looked(stale, gone)
 
     def _refresh_listed(
         self, place: str | None, progress: Progress | None, *, each: bool
-    ) -> Refreshed:
+    ) -> _Looked:
         known = self._database.read(_known)
         listing = self._source.listing(known, each=each)
         stale = [run_id for run_id, changed in listing.items() if changed]
@@ -190,7 +200,7 @@ class RunIndex:
 
         if stale or gone or (known and place != self._database.read(_stored_place)):
             self._read_and_write(stale, progress, after, last)
-        return Refreshed(runs=self._database.read(_count), read=len(stale), removed=len(gone))
+        return _Looked(stale, gone)
 
     def _read_and_write(
         self,

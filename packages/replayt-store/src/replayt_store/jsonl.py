@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from replayt_core.errors import ConflictError, RunLockedError, StoreURLError
 from replayt_core.events import Event
-from replayt_core.ports.store import RunEntry, TornTail
+from replayt_core.ports.store import RunEntry, RunFollower, TornTail
 from replayt_core.ports.system import Clock, SystemClock
 from replayt_core.run_ids import check_run_id
 from replayt_store import _files
@@ -29,9 +29,9 @@ from replayt_store._problems import not_a_log, read_problem, write_problem
 from replayt_store._sync_mode import SYNC_MODES, SyncMode
 
 # What reads and writes logs is imported when a log is read or written: it parses JSON with
-# pydantic, which who lists an empty directory need not wait for.
+# pydantic, which who lists an empty directory need not wait for. Under the gate: a child forked
+# while another thread imports would wait for that thread, which it does not have.
 if TYPE_CHECKING:
-    from replayt_store._following import LogFollower
     from replayt_store._log import LogFile, Position
 
 _REMEMBERED = 1024
@@ -69,6 +69,11 @@ class JSONLStore:
 
     def __repr__(self) -> str:
         return f"JSONLStore({str(self.directory)!r}, sync={self.sync!r})"
+
+    @property
+    def place(self) -> str:
+        """The absolute path of the directory, which a later `chdir` does not move."""
+        return self._root
 
     def path(self, run_id: str) -> Path:
         """Where the log of that run is, or would be."""
@@ -139,7 +144,8 @@ class JSONLStore:
         It does not check the chain: of a damaged log it tells the last line that can be read, and
         seq 0 when there is none.
         """
-        from replayt_store._scan import last_batch_end
+        with GATE:
+            from replayt_store._scan import last_batch_end
 
         for run_id in self.run_ids():
             with suppress(OSError), self._open(run_id) as file:
@@ -152,11 +158,12 @@ class JSONLStore:
                     size=size,
                 )
 
-    def follow(self, run_id: str) -> LogFollower:
+    def follow(self, run_id: str) -> RunFollower:
         """Read a run as it is written: each call reads the bytes that were added."""
-        from replayt_store._following import LogFollower
-
         check_run_id(run_id)
+        with GATE:
+            from replayt_store._following import LogFollower
+
         return LogFollower(run_id, lambda: self._open(run_id), str(self.path(run_id)))
 
     def delete(self, run_id: str, *, after: int) -> int:
@@ -178,8 +185,9 @@ class JSONLStore:
         return os.path.join(self._root, f"{run_id}.jsonl")
 
     def _read(self, run_id: str, after: int) -> Iterator[Event]:
-        from replayt_core.chain import ChainReader
-        from replayt_store._scan import Scan
+        with GATE:
+            from replayt_core.chain import ChainReader
+            from replayt_store._scan import Scan
 
         shown = str(self.path(run_id))
         try:
@@ -252,7 +260,8 @@ class JSONLStore:
 
     def _try_acquire(self, run_id: str) -> LogFile | None:
         """The log, locked; None when someone else has it, or took the file away meanwhile."""
-        from replayt_store._log import LogFile
+        with GATE:
+            from replayt_store._log import LogFile
 
         path, shown = self._path(run_id), str(self.path(run_id))
         # No fork may fall between the opening and the registration: the child would keep the lock.

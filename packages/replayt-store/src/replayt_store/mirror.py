@@ -41,13 +41,15 @@ _REMEMBERED = 4096
 def same_place(one: EventStore, other: EventStore) -> bool:
     """Whether two stores are the same file or directory, by whatever path: links count, too.
 
-    Of stores that name neither a `file` nor a `directory` nothing is known but their identity.
+    A store with a `file` or a `directory` is asked for its `place`, the absolute path that it uses;
+    where it has none, the path counts as it is given. Of other stores nothing is known but their
+    identity.
     """
     if one is other:
         return True
     for name in ("file", "directory"):
-        here, there = getattr(one, name, None), getattr(other, name, None)
-        if isinstance(here, str | os.PathLike) and isinstance(there, str | os.PathLike):
+        here, there = _path(one, name), _path(other, name)
+        if here is not None and there is not None:
             if os.path.realpath(here) == os.path.realpath(there):
                 return True  # also where nothing is there yet
             try:
@@ -55,6 +57,14 @@ def same_place(one: EventStore, other: EventStore) -> bool:
             except OSError:
                 return False
     return False
+
+
+def _path(store: EventStore, name: str) -> str | os.PathLike[str] | None:
+    given = getattr(store, name, None)
+    if not isinstance(given, str | os.PathLike):
+        return None
+    place = getattr(store, "place", None)
+    return place if isinstance(place, str) else given
 
 
 class MirrorWarning(UserWarning):
@@ -72,9 +82,7 @@ class _Mirrored:
     """The primary, its mirrors, and what is known of them. The abilities below build on it."""
 
     def __init__(self, primary: EventStore, *mirrors: EventStore, strict: bool = True) -> None:
-        for mirror in mirrors:
-            if same_place(primary, mirror):
-                raise ValueError(f"{_shown(mirror)} is the primary itself: no mirror of its own")
+        _refuse_twice(primary, mirrors)
         self.primary = primary
         self.mirrors = mirrors
         self.strict = strict
@@ -115,8 +123,8 @@ class MirrorStore(_Mirrored):
 
     A mirror that is behind is no fault. It is given what it lacks at the run's next append.
 
-    Raises `ValueError` for a mirror that is the primary itself: what is written or deleted twice in
-    one place is no copy.
+    Raises `ValueError` where one place is named twice, as the primary or a mirror, also inside of a
+    mirrored store: what is written or deleted twice in one place is no copy.
     """
 
     def __new__(cls, primary: EventStore, *mirrors: EventStore, strict: bool = True) -> MirrorStore:
@@ -352,6 +360,27 @@ def _no_copy(run_id: str, agreed: Agreement) -> DamagedLogError:
     seq = agreed.seq + 1
     holds = "that the primary lacks" if agreed.beyond == "more" else "with other bytes"
     return DamagedLogError(f"it holds event {seq} {holds}", run_id=run_id, where=f"event {seq}")
+
+
+def _refuse_twice(primary: EventStore, mirrors: Sequence[EventStore]) -> None:
+    known = [*_written(primary)]
+    for mirror in mirrors:
+        for store in _written(mirror):
+            same = next((other for other in known if same_place(other, store)), None)
+            if same is known[0]:
+                raise ValueError(f"{_shown(store)} is the primary itself: no mirror of its own")
+            if same is not None:
+                raise ValueError(f"{_shown(store)} is there twice: one place is one copy")
+            known.append(store)
+
+
+def _written(store: EventStore) -> Iterator[EventStore]:
+    """What is written to when this store is: of a mirrored one its primary and its mirrors."""
+    if isinstance(store, _Mirrored):
+        for part in (store.primary, *store.mirrors):
+            yield from _written(part)
+    else:
+        yield store
 
 
 def _shown(store: EventStore) -> str:

@@ -114,6 +114,11 @@ class SQLiteStore:
         """Close the file, which makes it whole without its `-wal`. The next use opens it again."""
         self._database.close()
 
+    @property
+    def place(self) -> str:
+        """The absolute path of the file, which a later `chdir` does not move."""
+        return self._path
+
     def check_writable(self) -> None:
         """Raise what every append would: of a database of replayt 0.1 to 0.4, `StoreWriteError`.
 
