@@ -15,10 +15,20 @@ from tests.cli.helpers import Shell, environment
 PROMPT = "ready> "
 _CONTROLS = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|[=>]|\][^\x07]*\x07)|[\x07\r]")
 _END = "--- and the next line"
-_STARTS = {"bash": ["--noprofile", "--norc", "-i"], "zsh": ["-f", "-i"]}
+_STARTS = {
+    "bash": ["--noprofile", "--norc", "-i"],
+    "zsh": ["-f", "-i"],
+    "fish": ["--no-config", "-i"],
+}
 _PLAIN = {
     "bash": f"PS1='{PROMPT}'; bind 'set enable-bracketed-paste off'; ",
     "zsh": f"PS1='{PROMPT}'; unset zle_bracketed_paste; unsetopt prompt_cr prompt_sp; ",
+    "fish": f"function fish_prompt; echo -n '{PROMPT}'; end; set fish_autosuggestion_enabled 0; ",
+}
+_TAUGHT = {
+    "bash": 'eval "$(replayt --show-completion bash)"; echo taught=$?',
+    "zsh": 'eval "$(replayt --show-completion zsh)"; echo taught=$?',
+    "fish": "replayt --show-completion fish | source; echo taught=$status",
 }
 
 
@@ -43,7 +53,7 @@ def with_command(shell: Shell) -> dict[str, str]:
 
 
 class Prompt:
-    """An interactive bash or zsh that has been taught to complete."""
+    """An interactive shell that has been taught to complete."""
 
     def __init__(self, shell: Shell, program: str) -> None:
         import pexpect
@@ -58,8 +68,7 @@ class Prompt:
             dimensions=(50, 300),
             timeout=60,
         )
-        taught = f'{_PLAIN[program]}eval "$(replayt --show-completion {program})"'
-        self._child.sendline(f"{taught}; echo taught=$?")
+        self._child.sendline(_PLAIN[program] + _TAUGHT[program])
         self._child.expect(r"taught=(\d)\s")
         assert self._child.match[1] == "0"
         self._child.expect(PROMPT)
@@ -76,11 +85,15 @@ class Prompt:
 
         It is printed instead of being executed.
         """
-        self._child.send(f"{typed}\t\x01printf '%s|' begin \x05 end\r")
+        return shlex.join(self.words(typed))
+
+    def words(self, typed: str, then: str = "") -> list[str]:
+        """The words of the line after Tab, and what is typed `then`, as a program is given them."""
+        self._child.send(f"{typed}\t{then}\x01printf '%s|' begin \x05 end\r")
         self._child.expect(r"begin\|([^\n]*?)\|end\|")
         words: str = self._child.match[1]
         self._child.expect(PROMPT)
-        return shlex.join(words.split("|"))
+        return words.split("|")
 
     def offered(self, typed: str) -> str:
         """What is shown below the line after a second Tab."""

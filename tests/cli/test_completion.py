@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from replayt_cli.completion.answer import answer
+from replayt_cli.completion.bash_line import insertion, read_line
 from replayt_cli.completion.patience import Patience, TimeUp
 from replayt_cli.completion.runs import newest_runs
 from replayt_cli.completion.scripts import SHELLS
@@ -63,6 +64,39 @@ def pay(ctx):
         os._exit(3)
 
     ctx.tools.call("charge", {"amount": 1})
+"""
+HOSTILE = (
+    'it\'s  "$(touch executed)" `touch executed`; touch executed # \\ ~ * \u2019; touch executed',
+    "it's!x",
+    "ends in \\",
+)
+"""Names that a shell would act on, or change, if it read them as its own."""
+UNSHOWN = "one\ntouch executed"
+HOSTILE_FLOW = """
+from replayt_core import Workflow
+
+wf = Workflow("hostile")
+wf.set_initial("ask")
+
+
+@wf.step("ask")
+def ask(ctx):
+    ctx.request_approval(ctx.get("id"), summary="$(touch executed) `touch executed`")
+"""
+OPENED = """
+import sys
+opened = []
+sys.addaudithook(
+    lambda event, args: event == "open" and str(args[0]).endswith(".jsonl") and opened.append(args)
+)
+from replayt_cli.completion.patience import Patience
+from replayt_cli.completion.runs import newest_runs
+from replayt_store import JSONLStore
+
+times = iter(range(0, 1_000_000, 10))
+store = JSONLStore(".replayt/runs")
+found = list(newest_runs(store, sys.argv[1], Patience(lambda: next(times))))
+print(len(opened), *(candidate.value for candidate in found))
 """
 LISTED = """
 import json, os, sys
@@ -346,6 +380,50 @@ def test_where_reading_would_take_too_long_the_ids_alone_are_offered(runs: Shell
     assert [candidate.value for candidate in quick] == ["@last", "beta", "alpha"]
 
 
+def copies(shell: Shell, count: int) -> list[str]:
+    """So many runs more, with generated ids of the same minute; the ids."""
+    shell.write("flow.py", HELLO)
+    assert shell.call("run", "flow.py", "--run-id", GENERATED).code == 0
+    text = shell.log(GENERATED).read_text(encoding="utf-8")
+    made = [f"{GENERATED[:-12]}92b4{number:08x}" for number in range(count)]
+    for run_id in made:
+        shell.log(run_id).write_text(text.replace(GENERATED, run_id), encoding="utf-8")
+    return made
+
+
+def test_when_time_is_up_names_are_listed_and_no_more_logs_are_read(shell: Shell) -> None:
+    """A store of many runs, on a slow disk, would be read for as long as it takes."""
+    made = copies(shell, 60)
+    program = shell.write("opened.py", OPENED)
+    for word, expected in (("", [GENERATED, *made[:10:-1]]), (made[7], made[7:8])):
+        done = subprocess.run(
+            [sys.executable, str(program), word],
+            cwd=shell.directory,
+            env=with_command(shell),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        opened, *names = done.stdout.split()
+        assert names == expected
+        assert int(opened) <= 1  # the one after which the time was up
+
+
+def test_a_word_finds_runs_that_are_not_among_the_newest(shell: Shell) -> None:
+    made = copies(shell, 60)
+    assert values(shell, "inspect", made[3]) == [made[3]]
+    assert values(shell, "inspect", made[3][-8:-1]) == [run_id[-8:] for run_id in made[15::-1]]
+    assert len(values(shell, "inspect", GENERATED[:8])) == 50
+
+
+def test_of_a_run_without_a_beginning_only_what_is_known_is_told(runs: Shell) -> None:
+    log = runs.log("alpha")
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[1:]))
+    _, candidates = ask(runs, "inspect", "al")
+    assert candidates[0][0] == "alpha"
+    assert "None" not in candidates[0][1]
+
+
 def test_a_log_that_takes_too_long_to_read_is_left(runs: Shell) -> None:
     store = JSONLStore(runs.directory / ".replayt/runs")
     with pytest.raises(TimeUp):
@@ -503,16 +581,122 @@ def test_fish_completes(release: Shell) -> None:
     assert found[0][1][1].startswith("paused, release@1")
 
 
+@pytest.fixture(scope="module", params=["bash", "zsh", "fish"])
+def hostile(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Prompt, Shell]]:
+    """The prompt of a shell where runs `h0`, `h1` and so on wait for approvals of those names."""
+    pytest.importorskip("pexpect", reason="pexpect types at the shell's prompt")
+    shell = Shell(tmp_path_factory.mktemp("hostile"), None)
+    shell.write("flow.py", HOSTILE_FLOW)
+    for number, name in enumerate([*HOSTILE, UNSHOWN]):
+        inputs = ["--inputs-json", json.dumps({"id": name}), "--run-id", f"h{number}"]
+        assert shell.process("run", "flow.py", *inputs).code == 2
+    with Prompt(shell, str(request.param)) as prompt:
+        yield prompt, shell
+
+
+@posix
+@pytest.mark.parametrize("number", range(len(HOSTILE)))
+@pytest.mark.parametrize("behind", [" ", '="', "='"])
+def test_a_name_arrives_as_it_is_and_nothing_of_it_is_executed(
+    hostile: tuple[Prompt, Shell], behind: str, number: int
+) -> None:
+    prompt, shell = hostile
+    line = f"replayt resume flow.py h{number} --approval{behind}"
+    name = HOSTILE[number]
+    if prompt.program == "bash" and behind == '="' and "!" in name:
+        # Nothing keeps `!` from the history there without being part of the word.
+        words = prompt.words(line, then='"')
+        assert words[-1] == "--approval="
+    else:
+        words = prompt.words(line)
+        assert words[-1].removeprefix("--approval=") == name
+    assert not (shell.directory / "executed").exists()
+
+
+@posix
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_behind_a_backtick_no_such_name_is_offered(
+    hostile: tuple[Prompt, Shell], quote: str
+) -> None:
+    """What is escaped there is unescaped once more, before it is read as a command."""
+    prompt, shell = hostile
+    if prompt.program == "fish":
+        pytest.skip("a backtick means nothing to fish")
+    line = f"echo `replayt resume flow.py h0 --approval {quote}"
+    assert prompt.words(line, then=f"{quote}`") == ["echo"]
+    assert not (shell.directory / "executed").exists()
+
+
+@posix
+@pytest.mark.parametrize(("behind", "closing"), [(" ", "''"), ('="', '"'), ("='", "'")])
+def test_a_name_that_cannot_be_shown_is_not_offered(
+    hostile: tuple[Prompt, Shell], behind: str, closing: str
+) -> None:
+    prompt, shell = hostile
+    line = f"replayt resume flow.py h{len(HOSTILE)} --approval{behind}"
+    assert prompt.words(line, then=closing)[-1].removeprefix("--approval=") == ""
+    assert not (shell.directory / "executed").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "typed", "value", "expected"),
+    [
+        ("r a", "a", "a$(b)", r"a\$\(b\)"),
+        ('r "a', "a", "a$(b)", r"a\$(b)"),
+        ("r 'a", "a", "a$(b)", "a$(b)"),
+        ("r 'it", "it", "it's", r"it'\''s"),
+        ('r "two w', "two w", "two words", "two words"),
+        (r"r two\ w", r"two\ w", "two words", r"two\ words"),
+        ('r --x="two w', "two w", "--x=two words", "two words"),
+        ('r "a b"c', "c", "a bcd", "cd"),
+        (r'r "a\"b', r"a\"b", 'a"bc', r"a\"bc"),
+        ("r 'a\\", "a\\", r"a\b", r"a\b"),
+        ("r --x=a", "a", "--x=a:b", "a:b"),
+        ("r --x=a:b", "b", "--x=a:bc", "bc"),
+        ('r "a', "a", "a!b", None),
+        ("r 'a", "a", "a!b", "a!b"),
+        ("r a", "a", "a!b", r"a\!b"),
+        ("r a", "a", "a\nb", None),
+        # Where something may hold quotes of its own, what is open is not certain.
+        ("r $'a", "a", "$a';b", None),
+        ("r $'a", "a", "$ab", "ab"),
+        ("r \"$(c 'd\"e')\" 'a", "a", "a;b", None),
+        # Bash takes it apart in another way than this does.
+        ('r "a', '"a', "ab", None),
+        ("r a", "b", "ab", None),
+    ],
+)
+def test_bash_is_given_what_the_place_in_the_line_asks_for(
+    line: str, typed: str, value: str, expected: str | None
+) -> None:
+    assert insertion(value, read_line(line), typed) == expected
+
+
 def test_powershell_is_given_words_that_it_takes_as_they_are() -> None:
     """PowerShell itself is not run here: the script's text, and the answers that it reads."""
     env = {"_REPLAYT_COMPLETE": "powershell", "_REPLAYT_WORDS": "replayt", "_REPLAYT_WORD": ""}
     summary = [
         Candidate(value="@last", help="x"),
         Candidate(value="it's"),
+        Candidate(value="x\u2019; Write-Host; \u2018y\u201a\u201b"),
         Candidate(value="a-1.b"),
     ]
     told = answer(env, lambda words: None, summary)
-    assert told.splitlines() == ["values", "'@last'\tx", "'it''s'\t", "a-1.b\t"]
+    assert told.splitlines() == [
+        "values",
+        "'@last'\tx",
+        "'it''s'\t",
+        "'x\u2019\u2019; Write-Host; \u2018\u2018y\u201a\u201a\u201b\u201b'\t",
+        "a-1.b\t",
+    ]
+
+
+def test_fish_is_not_offered_what_it_would_take_for_a_home() -> None:
+    env = {"_REPLAYT_COMPLETE": "fish", "_REPLAYT_WORDS": "replayt", "_REPLAYT_WORD": ""}
+    summary = [Candidate(value="~root"), Candidate(value="a~b")]
+    assert answer(env, lambda words: None, summary).splitlines() == ["values", "a~b\t"]
 
 
 def test_the_script_for_powershell_asks_as_the_others_do(shell: Shell) -> None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 
 import pytest
 
-from tests.cli.helpers import FAILS, GATE, HELLO, Shell, on_terminal, one_line
+from replayt_cli.arguments.store_choice import command_line
+from tests.cli.helpers import FAILS, GATE, HELLO, Shell, environment, on_terminal, one_line
+from tests.cli.shells import require
+
+if sys.platform != "win32":
+    import pty
+    import select
 
 terminal = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
@@ -55,6 +62,54 @@ def test_a_run_that_has_its_answer_only_goes_on(shell: Shell) -> None:
     assert "run_completed" in last_line(shell, "inspect", "a")
 
 
+ASKS = """
+from replayt_core import Workflow
+
+wf = Workflow("asks")
+wf.set_initial("ask")
+
+
+@wf.step("ask")
+def ask(ctx):
+    ctx.request_approval("two  words\\n\\tit's \\u202e back\\\\slash", summary="Yes?")
+"""
+
+
+@terminal
+def test_a_command_is_whole_whatever_the_name_holds(shell: Shell) -> None:
+    """Copied into bash, it names the approval, though a terminal can show all of it."""
+    bash = require("bash")
+    shell.write("flow.py", ASKS)
+    assert shell.call("run", "flow.py", "--run-id", "a").code == 2
+    _, _, command = last_line(shell, "inspect", "a").partition("reject): ")
+    assert command.isprintable()
+    assert command in shell.call("runs", "--status", "paused").out
+    shown = f"printf '%s\\0' {command}"
+    done = subprocess.run([bash, "-c", shown], capture_output=True, check=True)
+    *words, _ = done.stdout.decode().split("\0")
+    name = "two  words\n\tit's \u202e back\\slash"
+    assert words == ["replayt", "resume", "TARGET", "a", "--approval", name]
+
+
+@terminal
+def test_a_result_that_is_piped_has_no_next_step_on_the_terminal(shell: Shell) -> None:
+    """It would be written onto the pager's screen."""
+    shell.write("gate.py", GATE)
+    assert shell.call("run", "gate.py", "--run-id", "a").code == 2
+    theirs, ours = pty.openpty()
+    with open(theirs, "rb", buffering=0), open(ours, "wb") as stderr:
+        done = subprocess.run(
+            [sys.executable, "-m", "replayt_cli", "inspect", "a"],
+            cwd=shell.directory,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            check=True,
+        )
+        assert select.select([theirs], [], [], 0)[0] == []
+    assert b"publish" in done.stdout
+
+
 def test_a_pipe_is_told_nothing(shell: Shell) -> None:
     shell.write("gate.py", GATE)
     assert shell.call("run", "gate.py", "--run-id", "a").code == 2
@@ -71,14 +126,39 @@ def test_a_pipe_is_told_nothing(shell: Shell) -> None:
         ("nothing", "'nothing' is no target; use "),
         ("flow.py:wf", "a file is named without a variable, flow.py or flow:wf"),
         ("folder/flow.py:wf", "a file is named without a variable, folder/flow.py or folder.flow:"),
+        ("./flow.py:wf", "without a variable, ./flow.py or flow:wf"),
+        ("flow.py:", "without a variable, flow.py$"),
+        ("o dd.py:wf", "without a variable, o dd.py$"),
+        ("../{here}/flow.py:wf", "without a variable, ../{here}/flow.py$"),
+        ("{directory}/flow.py:wf", "without a variable, {directory}/flow.py$"),
+        ("a" * 300, "is no target; use "),
     ],
 )
 def test_a_target_that_was_nearly_right_is_named(shell: Shell, target: str, said: str) -> None:
     shell.write("flow.py", HELLO)
     shell.write("folder/flow.py", HELLO)
     shell.write("folder/flow.yaml", "")
+    shell.write("o dd.py", HELLO)
+    places = {"here": shell.directory.name, "directory": str(shell.directory)}
+    target, said = target.format(**places), said.format(**places)
     if target == "folder/flow":
         (shell.directory / "folder/flow.py").unlink()
     ended = shell.call("run", target)
     assert ended.code == 64
-    assert re.search(re.escape(said), one_line(ended))
+    assert re.search(re.escape(said).replace(r"\$", "$"), one_line(ended))
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("plain", "plain"),
+        ("two  words", "'two  words'"),
+        ("prüfung", "'prüfung'"),
+        ("one\ntwo", r"$'one\x0atwo'"),
+        ("it's \\ \x1b", r"$'it\'s \\ \x1b'"),
+        ("\u202e\U000e0001", r"$'\xe2\x80\xae\xf3\xa0\x80\x81'"),
+        ("\udcff\ud800", r"$'\xff\xed\xa0\x80'"),
+    ],
+)
+def test_a_word_of_a_command_is_printable_and_means_itself(word: str, shown: str) -> None:
+    assert command_line("replayt", word) == f"replayt {shown}"

@@ -179,8 +179,25 @@ def _placed(place: str, option: str, *, pinned: bool) -> str:
 
 
 def command_line(*words: str) -> str:
-    """A command to be copied into a shell, quoted where needed."""
-    return shlex.join(words)
+    """A command to be copied into a shell, quoted where needed, and printable whatever it names."""
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    r"""The word for a POSIX shell; `$'\n'`, which bash and zsh know, where it is not printable."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return f"$'{''.join(map(_in_ansi_c_quotes, word))}'"
+
+
+def _in_ansi_c_quotes(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    if char.isprintable():
+        return char
+    # Bytes of an argument that were no UTF-8 are single surrogates from U+DC80 on.
+    kept = "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", kept))
 
 
 def _without_password(url: str) -> str:

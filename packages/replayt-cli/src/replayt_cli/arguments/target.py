@@ -39,23 +39,39 @@ def load_target(target: str) -> Workflow:
             return _from_file(target)
     module, separator, variable = target.partition(":")
     names = [*module.split("."), *variable.split(".")]
-    if module.lower().endswith(".py") and Path(module).is_file():
+    if module.lower().endswith(".py") and _is_file(module):
         raise UsageError(
-            f"{target!r:.120} is no target: a file is named without a variable, {module} or "
-            f"{module[:-3].replace('/', '.')}:{variable}"
+            f"{target!r:.120} is no target: a file is named without a variable, "
+            f"{_targets(module, variable)}"
         )
     if not separator or not all(name.isidentifier() for name in names):
         beside = (f"{target}{ending}" for ending in (".py", ".yaml", ".yml"))
-        meant = next((name for name in beside if Path(name).is_file()), None)
+        meant = next((name for name in beside if _is_file(name)), None)
         perhaps = f": perhaps {meant}" if meant else ""
         raise UsageError(f"{target!r:.120} is no target{perhaps}; {FORMS}")
     with kept_for_results():
         return _from_module(target, module, variable)
 
 
+def _targets(file: str, variable: str) -> str:
+    """How the file is named, and its variable where that is a name from here."""
+    names = [*Path(file).with_suffix("").parts, *variable.split(".")]
+    if not all(name.isidentifier() for name in names):
+        return file
+    return f"{file} or {'.'.join(Path(file).with_suffix('').parts)}:{variable}"
+
+
+def _is_file(path: str | Path) -> bool:
+    """Whether there is such a file, as far as the system lets itself be asked."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # a name that is too long, a directory that may not be searched
+        return False
+
+
 def _from_file(target: str) -> Workflow:
     path = Path(target)
-    if not path.is_file():
+    if not _is_file(path):
         raise NotFoundError(f"{target}: no such file; {FORMS}")
     _look_beside(path)
     # Registered under a name of its own: pydantic looks up annotations there, and a file called
@@ -82,7 +98,7 @@ def _from_yaml(target: str) -> Workflow:
     from replayt_core.yaml_spec import load_workflow
 
     path = Path(target)
-    if not path.is_file():
+    if not _is_file(path):
         raise NotFoundError(f"{target}: no such file; {FORMS}")
     _look_beside(path)
     try:

@@ -84,6 +84,8 @@ def inspect(
 
     Filters are combined: an event is shown if it fits all that are given. The summary is that of
     the whole run.
+
+    On a terminal, the command with which a paused, failed or interrupted run goes on is said below.
     """
     from replayt_cli.arguments.event_filter import event_filter
     from replayt_cli.arguments.run_reference import find_run

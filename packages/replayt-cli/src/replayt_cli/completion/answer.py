@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from replayt_cli.completion.bash_line import BashLine, insertion, read_line
 from replayt_cli.completion.words import Candidate, Completion, complete
 
 ASKED = "_REPLAYT_COMPLETE"
@@ -24,8 +24,8 @@ WORDS = "_REPLAYT_WORDS"
 LINE = "_REPLAYT_LINE"
 WORD = "_REPLAYT_WORD"
 _PLAIN = re.compile(r"[\w.:/=+-]+", re.ASCII)
-_SPECIAL = re.compile(r"[^\w.:/=+@%,-]")
-"""What may mean something to bash."""
+_SINGLE_QUOTES = re.compile("['\u2018-\u201b]")
+"""PowerShell takes the typographic ones for the plain one."""
 
 
 def answer(
@@ -39,21 +39,16 @@ def answer(
     commands, which need not be made for that.
     """
     shell = env[ASKED]
-    before, word, quoted = _question(env)
+    line = read_line(env[LINE]) if LINE in env else None
+    before, word = _question(env, line)
     if not before and not word.startswith("-"):
         found = Completion(candidates=[item for item in summary if item.value.startswith(word)])
     else:
         from replayt_cli.completion.look_up import look_up
 
         found = complete(application(before), before, word, look_up)
-    if shell == "bash":
-        tails = [_tail(item.value, word, env.get(WORD, "")) for item in found.candidates]
-        shown = tails if quoted else [_SPECIAL.sub(r"\\\g<0>", tail) for tail in tails]
-    elif shell == "powershell":
-        shown = [f"{_quoted(item.value)}\t{item.help}" for item in found.candidates]
-    else:
-        shown = [f"{item.value}\t{item.help}" for item in found.candidates]
-    return "".join(f"{line}\n" for line in [found.kind, *shown])
+    shown = (_shown(item, shell, line, env.get(WORD, "")) for item in found.candidates)
+    return "".join(f"{text}\n" for text in (found.kind, *shown) if text is not None)
 
 
 def answer_quietly(
@@ -71,41 +66,26 @@ def answer_quietly(
         sys.stdout.flush()
 
 
-def _question(env: Mapping[str, str]) -> tuple[list[str], str, bool]:
-    """The words before the one to complete, without the name of the program; that one; and whether
-    it stands behind an open quote.
-    """
-    if LINE not in env:
-        return env.get(WORDS, "").split("\n")[1:], env.get(WORD, ""), False
-    words, quoted = _split(env[LINE])
-    return words[1:-1], words[-1] if len(words) > 1 else "", quoted
+def _question(env: Mapping[str, str], line: BashLine | None) -> tuple[list[str], str]:
+    """The words before the one to complete, without the name of the program, and that one."""
+    if line is None:
+        return env.get(WORDS, "").split("\n")[1:], env.get(WORD, "")
+    return list(line.before[1:]), line.word if line.before else ""
 
 
-def _split(line: str) -> tuple[list[str], bool]:
-    """The words of a line up to the cursor; the last one may be unfinished, or empty. And whether
-    a quote is open at its end.
-    """
-    # One more character stands for what comes next: it belongs to the last word, or begins one.
-    reader = shlex.shlex(f"{line}x", posix=True, punctuation_chars=False)
-    reader.whitespace_split = True
-    reader.commenters = ""
-    words: list[str] = []
-    quoted = False
-    try:
-        words += iter(reader.get_token, None)
-    except ValueError:
-        words.append(str(reader.token))
-        quoted = True
-    return [*words[:-1], words[-1][:-1]], quoted
-
-
-def _tail(value: str, word: str, typed: str) -> str:
-    """What bash replaces: it breaks words at `=`, `:` and `@`, and knows the last piece alone."""
-    piece = _split(typed)[0][-1]
-    prefix = word[: len(word) - len(piece)] if word.endswith(piece) else ""
-    return value.removeprefix(prefix)
+def _shown(item: Candidate, shell: str, line: BashLine | None, typed: str) -> str | None:
+    """A line of the answer; None where the shell could not be handed that word."""
+    if shell == "bash" and line is not None:
+        return insertion(item.value, line, typed)
+    if shell == "powershell":
+        return f"{_quoted(item.value)}\t{item.help}"
+    if shell == "fish" and item.value.startswith("~"):
+        return None  # fish escapes what it inserts, but for this, which is a home directory then
+    return f"{item.value}\t{item.help}"
 
 
 def _quoted(value: str) -> str:
     """A word that PowerShell takes as it is: `@` begins something else there."""
-    return value if _PLAIN.fullmatch(value) else "'" + value.replace("'", "''") + "'"
+    if _PLAIN.fullmatch(value):
+        return value
+    return "'" + _SINGLE_QUOTES.sub(r"\g<0>\g<0>", value) + "'"

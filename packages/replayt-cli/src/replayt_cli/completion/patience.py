@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-_SECONDS = 1.0
+_SECONDS = 0.6
+"""With the start of the program and a list of names, about a second."""
 _T = TypeVar("_T")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from replayt_cli.arguments.options import READ_SQLITE
 from replayt_cli.completion.patience import Patience, TimeUp
 from replayt_cli.completion.words import Candidate, CommandLine, arguments_of
+from replayt_cli.show.run_list import SHORT_SIZES, short_ids
 
 if TYPE_CHECKING:
     from replayt_core.ports import EventStore
@@ -21,14 +23,20 @@ _COPIED_FROM = "FROM_URL"
 
 
 def newest_runs(store: EventStore, word: str, patience: Patience) -> Iterator[Candidate]:
-    """`@last` and the short ids of the newest runs; whole ids where the word begins one."""
+    """`@last` and the short ids of the newest runs; whole ids where the word begins one.
+
+    Where the index cannot be brought up to date in time, the ids alone, the greatest first: then
+    names are listed and no log is read.
+    """
     from replayt_store.index import RunIndex
 
     with RunIndex.of(store) as index:
         try:
             index.refresh(patience.progress)
         except TimeUp:
-            yield from _listed(store, word)
+            beginning = (run_id for run_id in store.run_ids() if run_id.startswith(word))
+            for run_id in nlargest(_MOST, beginning):
+                yield Candidate(value=run_id)
             return
         yield from _indexed(store, index, word)
 
@@ -72,8 +80,6 @@ def store_of(command: Any, line: CommandLine) -> EventStore:
 
 
 def _indexed(store: EventStore, index: RunIndex, word: str) -> Iterator[Candidate]:
-    from replayt_cli.show.run_list import short_ids
-
     newest = list(islice(index.runs(limit=_MOST), _MOST))
     if word.startswith("@") or not word:
         places = _PLACES if word else 1
@@ -83,34 +89,47 @@ def _indexed(store: EventStore, index: RunIndex, word: str) -> Iterator[Candidat
             )
             if name.startswith(word):
                 yield Candidate(value=name, help=f"{which}: {_about(store, run)}")
-    short = short_ids([run.run_id for run in newest], index.endings)
-    found = [(short[run.run_id], run) for run in newest if short[run.run_id].startswith(word)]
+    fitting = _fitting(store, index, newest, word)
+    short = short_ids([run.run_id for run in fitting], index.endings)
+    found = [(short[run.run_id], run) for run in fitting if short[run.run_id].startswith(word)]
     if not found:
-        found = [(run.run_id, run) for run in newest if run.run_id.startswith(word)]
+        found = [(run.run_id, run) for run in fitting if run.run_id.startswith(word)]
     for name, run in found:
         yield Candidate(value=name, help=_about(store, run))
 
 
-def _listed(store: EventStore, word: str) -> Iterator[Candidate]:
-    """The ids alone, where reading what the index lacks would take too long."""
-    from replayt_core.ports import ListsRuns
+def _fitting(
+    store: EventStore, index: RunIndex, newest: Sequence[IndexedRun], word: str
+) -> list[IndexedRun]:
+    """The runs that the word may mean: of the newest, and where it says more, of all."""
+    found = {run.run_id: run for run in newest if _fits(run.run_id, word)}
+    if word and len(newest) == _MOST:
+        others = (each for each in store.run_ids() if each not in found and _fits(each, word))
+        # The greatest are the newest: ids that are made for runs begin with the time.
+        for run_id in nlargest(_MOST - len(found), others):
+            run = index.get(run_id)
+            if run is not None:
+                found[run_id] = run
+    return list(found.values())
 
-    if not isinstance(store, ListsRuns):
-        return
-    entries = sorted(store.runs(), key=lambda entry: entry.last_ts or "", reverse=True)
-    for entry in entries[:_MOST]:
-        if entry.run_id.startswith(word):
-            yield Candidate(value=entry.run_id)
+
+def _fits(run_id: str, word: str) -> bool:
+    """Whether the word begins the id, or the end of it that may be its short id."""
+    return run_id.startswith(word) or any(run_id[-size:].startswith(word) for size in SHORT_SIZES)
 
 
 def _about(store: EventStore, run: IndexedRun) -> str:
+    """What is known of a run: a log without its beginning does not tell the workflow."""
     from replayt_cli.render.text import one_line, short_time
     from replayt_cli.show.run_status import shown_status
 
     summary = run.summary
-    status = run.status if run.problem else shown_status(store, summary)
-    name = f"{summary.workflow_name}@{summary.workflow_version}"
-    return one_line(f"{status}, {name}, {short_time(summary.last_ts)}")
+    parts = [run.status if run.problem else shown_status(store, summary)]
+    if summary.workflow_name is not None:
+        parts.append(f"{summary.workflow_name}@{summary.workflow_version}")
+    if summary.last_ts is not None:
+        parts.append(short_time(summary.last_ts))
+    return one_line(", ".join(parts))
 
 
 def _expanded(value: str) -> str:

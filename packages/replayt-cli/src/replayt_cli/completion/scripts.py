@@ -7,7 +7,8 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 _BASH = r"""# Completion of replayt for bash. In ~/.bashrc:
 #   eval "$(replayt --show-completion bash)"
 _replayt_completion() {
-    local kind line
+    local kind line program=$1
+    [[ $program == '~/'* ]] && program=$HOME/${program:2}
     COMPREPLY=()
     {
         IFS= read -r kind
@@ -27,7 +28,7 @@ _replayt_completion() {
                 ;;
         esac
     } < <(_REPLAYT_COMPLETE=bash _REPLAYT_LINE="${COMP_LINE:0:COMP_POINT}" _REPLAYT_WORD="$2" \
-        "$1" 2>/dev/null)
+        "$program" 2>/dev/null)
 }
 complete -o nosort -F _replayt_completion replayt 2>/dev/null ||
     complete -F _replayt_completion replayt
@@ -37,12 +38,13 @@ _ZSH = r"""#compdef replayt
 # Completion of replayt for zsh. In ~/.zshrc:
 #   eval "$(replayt --show-completion zsh)"
 _replayt() {
-    local kind line value help
+    local kind line value help program=${(Q)words[1]}
+    [[ $program == '~/'* ]] && program=$HOME/${program:2}
     local -a lines candidates before
     before=("${(@Q)words[1,CURRENT-1]}")
     lines=("${(@f)$(_REPLAYT_COMPLETE=zsh \
         _REPLAYT_WORDS="${(pj:\n:)before}" _REPLAYT_WORD="${(Q)PREFIX}" \
-        "${(Q)words[1]}" 2>/dev/null)}")
+        "$program" 2>/dev/null)}")
     kind=$lines[1]
     case $kind in
         files) compset -P '--*='; _files ;;
@@ -50,7 +52,9 @@ _replayt() {
         values)
             for line in "${(@)lines[2,-1]}"; do
                 value=${line%%$'\t'*} help=${line#*$'\t'}
-                candidates+=("${value//:/\\:}${help:+:$help}")
+                # Behind a backtick, what zsh escapes is unescaped once more.
+                [[ $PREBUFFER$LBUFFER == *\`* && $value == *[^a-zA-Z0-9_.:/=+@%,-]* ]] && continue
+                candidates+=("${${value//\\/\\\\}//:/\\:}${help:+:$help}")
             done
             (( $#candidates )) && _describe -V replayt candidates
             ;;

@@ -138,7 +138,7 @@ def _values(
     kind = _kind(parameter, index, line)
     if choices := _choices(kind, str(getattr(parameter, "help", None) or "")):
         return _matching(word, (Candidate(value=choice) for choice in choices))
-    looked_up = next((name for name in _LOOKED_UP if name in kind), None)
+    looked_up = next((name for name in re.findall("[A-Z]+", kind) if name in _LOOKED_UP), None)
     if looked_up is not None:
         return Completion(candidates=tuple(look_up(looked_up, command, line, word)))
     if "DIR" in kind:

@@ -23,12 +23,16 @@ def approval_commands(approval: Approval, run_id: str, flags: Sequence[str]) -> 
 
 
 def next_step(state: RunState, status: str, flags: Sequence[str]) -> str | None:
-    """What a person does with a run that has not come to its end; None where there is nothing."""
+    """What a person does with a run that has not come to its end.
+
+    None where there is nothing: it is complete or damaged, or of an older release.
+    """
     run_id = state.run_id
-    if not state.chained:  # of an older release: it is only shown
+    if not state.chained:  # of an older release, which is only shown
         return None
     if status == "paused":
-        for approval in state.open_approvals():
+        approval = next(iter(state.open_approvals()), None)
+        if approval is not None:
             commands = approval_commands(approval, run_id, flags)
             return f"to approve (with --reject to reject): {commands['approve']}"
         if state.pause is not None and state.pause.call is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -16,7 +17,7 @@ from replayt_cli.arguments.event_filter import (
 )
 from replayt_cli.render.follow import print_as_it_comes, print_end, print_lines
 from replayt_cli.render.json import print_with_items
-from replayt_cli.render.text import complain, hint
+from replayt_cli.render.text import complain, hint, is_terminal
 from replayt_cli.render.timeline import print_inspection
 from replayt_cli.show.answer_commands import next_step
 from replayt_cli.show.follow import can_tell_the_end, follow_run
@@ -41,7 +42,7 @@ def show_as_text(
     run = _scanned(store, run_id, wanted)
     print_inspection(run, _again(store, run, wanted), wanted)
     step = next_step(run.state, run.status, flags)
-    if step is not None:
+    if step is not None and is_terminal(sys.stdout):  # it belongs to what was printed there
         hint(step)
     return _end(run.damage)
 

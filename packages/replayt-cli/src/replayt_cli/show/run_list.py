@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from replayt_cli.show.waiting import Waiting
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SHORT = (8, 12)
+SHORT_SIZES = (8, 12)
+"""How long a short id may be."""
 _WITHOUT_END = ("interrupted", "running")
 
 
@@ -115,7 +116,7 @@ def short_ids(
     many ids of the store end in each of some texts.
     """
     short = {run_id: run_id for run_id in run_ids}
-    for size in _SHORT:
+    for size in SHORT_SIZES:
         ends = {run_id: run_id[-size:] for run_id, shown in short.items() if _UUID.fullmatch(shown)}
         if ends:
             counts = endings(frozenset(ends.values()))
