@@ -265,7 +265,8 @@ def _exchange(client: httpx.Client, lane: _Lane, call: HTTPCall, seconds: float)
             raise LLMError("connection", _cannot_connect(exc, call)) from None
         raise NotSentError(_cannot_connect(exc, call)) from None
     except httpx.TimeoutException:
-        raise LLMError("timeout", f"{call.method} {call.where} took too long.") from None
+        problem = f"{call.method} {call.where} took longer than {round(seconds, 1):g} s."
+        raise LLMError("timeout", problem) from None
     except (httpx.RemoteProtocolError, httpx.DecodingError) as exc:
         raise LLMError(
             "protocol",
