@@ -28,7 +28,7 @@ THOROUGH = (
     "_timeout", "_ends", "_streams", "test_store_contract", "test_mirror", "test_sqlite_runs",
     "test_reexecution", "test_kill", "test_resume", "test_corpus", "test_offline_models",
     "test_injection", "test_commands", "test_live", "test_follow", "test_replay_step", "test_init",
-    "test_completion", "test_gc", "test_yaml_corpus",
+    "test_completion", "test_gc", "test_yaml_corpus", "test_index_readers",
 )  # fmt: skip
 
 # The clauses of the kit for stores that write 100,000 events or 10 MB: what they find does not
